@@ -1,0 +1,1 @@
+//! The machine: exchanges, bindings, queues; pure and deterministic.

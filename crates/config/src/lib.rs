@@ -1,0 +1,1 @@
+//! Every setting, declared once, checked once, passed by value.

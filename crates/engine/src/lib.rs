@@ -1,0 +1,1 @@
+//! The one writer: owns broker and log, batches, holds effects until committed.

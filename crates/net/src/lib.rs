@@ -1,0 +1,1 @@
+//! Listeners and the one drive loop for every session.

@@ -1,0 +1,1 @@
+//! The log: append, group sync, recover, read back, compact.
