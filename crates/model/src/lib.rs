@@ -1,1 +1,28 @@
-//! The nouns that every room shares.
+//! The nouns that every room of Lockgate shares: names, values, messages, the
+//! commands that climb down from a protocol front and the events that climb back.
+//!
+//! This crate does nothing: it has no clock, no IO, no protocol and no policy.
+//! Whatever is here can be understood without knowing any other room.
+
+mod command;
+mod event;
+mod id;
+pub mod limits;
+mod name;
+mod properties;
+mod refusal;
+mod run;
+mod time;
+mod topology;
+mod value;
+
+pub use command::{Command, Outcome, Request, Step, Subscription};
+pub use event::{Alarm, Answer, CancelCause, Delivery, Event, Got};
+pub use id::{Consumer, Lane, LeaseId, SessionId, Ticket};
+pub use name::Name;
+pub use properties::{Glance, Properties};
+pub use refusal::{Object, Refusal, Verb};
+pub use run::{Item, Origin, Range, Run, RunBuilder};
+pub use time::Time;
+pub use topology::{Binding, Destination, ExchangeKind, ExchangeSpec, QueueSpec};
+pub use value::{Malformed, Table, Value};

@@ -1,0 +1,139 @@
+//! What a front asks of the engine. Commands of one session are done in the order given.
+
+use crate::{Binding, Consumer, ExchangeSpec, Lane, LeaseId, Name, QueueSpec, Run, Table, Ticket};
+use std::sync::Arc;
+
+/// One thing asked.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Messages to be routed, in order.
+    Publish {
+        /// The strand that publishes.
+        lane: Lane,
+        /// The messages.
+        run: Arc<Run>,
+        /// The ticket of the first message, if each is to be confirmed; the next ones count up.
+        confirm: Option<Ticket>,
+    },
+    /// A request that has one answer, under the ticket.
+    Ask {
+        /// The strand that asks.
+        lane: Lane,
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// What is asked.
+        request: Request,
+    },
+    /// Entries `from..from + count` of a lease are done with. Each entry is settled once.
+    Settle {
+        /// The lease, as delivered.
+        lease: LeaseId,
+        /// The first entry's place in the lease.
+        from: u32,
+        /// How many.
+        count: u32,
+        /// What became of them.
+        outcome: Outcome,
+    },
+    /// Deliveries of this cost have reached the peer: as much may be sent again.
+    Window(u64),
+    /// The strand's deliveries pause (or go on): what it has keeps, nothing new comes.
+    Flow {
+        /// The strand.
+        lane: Lane,
+        /// True to deliver, false to pause.
+        active: bool,
+    },
+    /// The strand is over: its subscriptions end, its leases return.
+    Leave(Lane),
+    /// The session is over: all its strands leave, its exclusive queues go.
+    Gone,
+}
+
+/// What became of delivered entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: the entry goes.
+    Accept,
+    /// Back to its place, to be delivered again.
+    Requeue,
+    /// Refused: it goes, to its dead-letter target if there is one.
+    Discard,
+}
+
+/// A request with an answer.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // the fields say it
+pub enum Request {
+    /// Enter a virtual host; the first request of a session.
+    Open {
+        vhost: Name,
+        user: Name,
+    },
+    DeclareExchange(ExchangeSpec),
+    /// Is there such an exchange?
+    FindExchange(Name),
+    DeleteExchange {
+        name: Name,
+        if_unused: bool,
+    },
+    DeclareQueue(QueueSpec),
+    /// Is there such a queue, and how much is in it?
+    FindQueue(Name),
+    DeleteQueue {
+        name: Name,
+        if_unused: bool,
+        if_empty: bool,
+    },
+    Purge(Name),
+    Bind(Binding),
+    Unbind(Binding),
+    Subscribe(Subscription),
+    Cancel(Consumer),
+    /// One message, if there is one; leased unless `settled`.
+    Get {
+        queue: Name,
+        settled: bool,
+    },
+    /// Most entries that the whole lane may hold unsettled; none = no limit.
+    ShareLimit(Option<u32>),
+    /// All steps or none, in the log as in effect.
+    Commit(Vec<Step>),
+}
+
+/// One step of a transaction.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// As `Command::Publish`, without confirmation.
+    Publish(Arc<Run>),
+    /// As `Command::Settle`.
+    Settle {
+        /// The lease, as delivered.
+        lease: LeaseId,
+        /// The first entry's place in the lease.
+        from: u32,
+        /// How many.
+        count: u32,
+        /// What became of them.
+        outcome: Outcome,
+    },
+}
+
+/// A subscription to a queue.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The queue.
+    pub queue: Name,
+    /// The front's handle; deliveries carry it.
+    pub consumer: Consumer,
+    /// What operators see: AMQP's consumer tag, STOMP's id.
+    pub tag: Name,
+    /// Delivered is done: no leases.
+    pub settled: bool,
+    /// No other subscriber beside this one.
+    pub exclusive: bool,
+    /// Most entries it may hold unsettled; none = no limit.
+    pub limit: Option<u32>,
+    /// Arguments as given.
+    pub arguments: Table,
+}

@@ -1,0 +1,90 @@
+//! What clients declare: exchanges, queues and the bindings between them.
+
+use crate::{Name, Table};
+use bytes::Bytes;
+
+/// How an exchange chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // named as its users name them
+pub enum ExchangeKind {
+    Direct,
+    Fanout,
+    Topic,
+    Headers,
+}
+
+impl ExchangeKind {
+    /// The kind by the name that a declaration gives.
+    pub fn named(name: &str) -> Option<ExchangeKind> {
+        Some(match name {
+            "direct" => ExchangeKind::Direct,
+            "fanout" => ExchangeKind::Fanout,
+            "topic" => ExchangeKind::Topic,
+            "headers" => ExchangeKind::Headers,
+            _ => return None,
+        })
+    }
+
+    /// Its name in declarations.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExchangeKind::Direct => "direct",
+            ExchangeKind::Fanout => "fanout",
+            ExchangeKind::Topic => "topic",
+            ExchangeKind::Headers => "headers",
+        }
+    }
+}
+
+/// An exchange as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeSpec {
+    /// Its name in its virtual host.
+    pub name: Name,
+    /// How it chooses.
+    pub kind: ExchangeKind,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Goes when its last binding goes.
+    pub auto_delete: bool,
+    /// Takes messages from other exchanges only.
+    pub internal: bool,
+    /// Arguments, kept and compared as given.
+    pub arguments: Table,
+}
+
+/// A queue as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueSpec {
+    /// Its name in its virtual host; empty asks the broker for one.
+    pub name: Name,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Belongs to the session that declared it and goes with it.
+    pub exclusive: bool,
+    /// Goes when its last consumer goes.
+    pub auto_delete: bool,
+    /// Arguments, kept and compared as given.
+    pub arguments: Table,
+}
+
+/// What a binding leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Destination {
+    Queue(Name),
+    Exchange(Name),
+}
+
+/// A way from an exchange to a queue or to another exchange.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// The exchange it leaves from.
+    pub source: Name,
+    /// Where it leads.
+    pub destination: Destination,
+    /// The routing key or pattern.
+    pub key: Bytes,
+    /// Arguments: what a headers exchange matches.
+    pub arguments: Table,
+}
