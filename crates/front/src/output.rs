@@ -54,8 +54,7 @@ impl WriteBuffer {
         if body.len() <= COPY_MAX {
             self.small.extend_from_slice(body);
         } else {
-            self.large
-                .push_back((self.small.len(), whole.slice_ref(body)));
+            self.large.push_back((self.small.len(), whole.slice_ref(body)));
             self.large_bytes += body.len();
         }
     }
@@ -91,10 +90,7 @@ impl WriteBuffer {
     /// `n` bytes have been written.
     pub fn advance(&mut self, mut n: usize) {
         while n > 0 {
-            let until = self
-                .large
-                .front()
-                .map_or(self.small.len(), |(before, _)| *before);
+            let until = self.large.front().map_or(self.small.len(), |(before, _)| *before);
             let step = n.min(until - self.done);
             self.done += step;
             n -= step;

@@ -68,10 +68,7 @@ impl<'a> Glance<'a> {
         // Most messages have a delivery mode only, or nothing.
         match *head {
             [0x10, 0x00, mode] => {
-                return Ok(Glance {
-                    persistent: mode == 2,
-                    ..Glance::default()
-                });
+                return Ok(Glance { persistent: mode == 2, ..Glance::default() });
             }
             [0, 0] => return Ok(Glance::default()),
             _ => Glance::walk(head),
@@ -136,10 +133,7 @@ impl Properties {
             flags |= HEADERS;
             t.encode(out);
         }
-        for (bit, byte) in [
-            (DELIVERY_MODE, self.delivery_mode),
-            (PRIORITY, self.priority),
-        ] {
+        for (bit, byte) in [(DELIVERY_MODE, self.delivery_mode), (PRIORITY, self.priority)] {
             if let Some(b) = byte {
                 flags |= bit;
                 out.push(b);
@@ -178,9 +172,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn open(head: &'a [u8]) -> Result<Self, Malformed> {
-        let (flags, rest) = head
-            .split_first_chunk::<2>()
-            .ok_or(Malformed("no property flags"))?;
+        let (flags, rest) = head.split_first_chunk::<2>().ok_or(Malformed("no property flags"))?;
         let flags = u16::from_be_bytes(*flags);
         if flags & UNUSED != 0 {
             return Err(Malformed("unknown property flag"));
@@ -193,20 +185,13 @@ impl<'a> Fields<'a> {
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(n)
-            .ok_or(Malformed("property cut short"))?;
+        let (head, rest) = self.rest.split_at_checked(n).ok_or(Malformed("property cut short"))?;
         self.rest = rest;
         Ok(head)
     }
 
     fn byte(&mut self, bit: u16) -> Result<Option<u8>, Malformed> {
-        Ok(if self.has(bit) {
-            Some(self.take(1)?[0])
-        } else {
-            None
-        })
+        Ok(if self.has(bit) { Some(self.take(1)?[0]) } else { None })
     }
 
     fn short(&mut self, bit: u16) -> Result<Option<&'a [u8]>, Malformed> {
@@ -231,20 +216,13 @@ impl<'a> Fields<'a> {
         if !self.has(bit) {
             return Ok(None);
         }
-        let n = self
-            .rest
-            .first_chunk::<4>()
-            .ok_or(Malformed("property cut short"))?;
+        let n = self.rest.first_chunk::<4>().ok_or(Malformed("property cut short"))?;
         let n = u32::from_be_bytes(*n) as usize;
         self.take(n.saturating_add(4)).map(Some)
     }
 
     fn end(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed("bytes after the properties"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes after the properties")) }
     }
 }
 
@@ -286,10 +264,7 @@ mod tests {
             (g.priority, g.expiration, g.user_id),
             (9, Some(&b"1000"[..]), Some(&b"guest"[..]))
         );
-        assert_eq!(
-            Table::decode(g.headers.unwrap()).unwrap().get("k"),
-            Some(&Value::I32(7))
-        );
+        assert_eq!(Table::decode(g.headers.unwrap()).unwrap().get("k"), Some(&Value::I32(7)));
     }
 
     #[test]

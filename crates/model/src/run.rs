@@ -24,10 +24,7 @@ impl Range {
     /// The range from `at` of `len` bytes.
     pub fn new(at: usize, len: usize) -> Range {
         debug_assert!(at + len <= u32::MAX as usize);
-        Range {
-            at: at as u32,
-            len: len as u32,
-        }
+        Range { at: at as u32, len: len as u32 }
     }
 
     /// Cuts the range out of `bytes`.
@@ -115,15 +112,7 @@ impl Run {
     pub fn single(exchange: &str, key: &[u8], head: &[u8], body: &[u8], mandatory: bool) -> Run {
         let persistent = crate::Glance::of(head).is_ok_and(|g| g.persistent);
         let mut b = RunBuilder::default();
-        b.push(
-            exchange.as_bytes(),
-            key,
-            mandatory,
-            head,
-            body,
-            persistent,
-            0,
-        );
+        b.push(exchange.as_bytes(), key, mandatory, head, body, persistent, 0);
         b.finish()
     }
 }
@@ -154,17 +143,8 @@ impl RunBuilder {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(body);
-        let (head, body) = (
-            Range::new(at, head.len()),
-            Range::new(at + head.len(), body.len()),
-        );
-        self.items.push(Item {
-            origin,
-            head,
-            body,
-            persistent,
-            priority,
-        });
+        let (head, body) = (Range::new(at, head.len()), Range::new(at + head.len(), body.len()));
+        self.items.push(Item { origin, head, body, persistent, priority });
     }
 
     /// Appends items `from..to` of another run.
@@ -245,11 +225,7 @@ impl RunBuilder {
     pub fn finish(mut self) -> Run {
         self.items.shrink_to_fit();
         self.bytes.shrink_to_fit();
-        Run {
-            bytes: Bytes::from(self.bytes),
-            origins: self.origins,
-            items: self.items,
-        }
+        Run { bytes: Bytes::from(self.bytes), origins: self.origins, items: self.items }
     }
 }
 
@@ -281,10 +257,7 @@ mod tests {
         let copy = c.finish();
         assert_eq!(copy.items.len(), 7);
         for (a, b) in run.items[2..9].iter().zip(&copy.items) {
-            assert_eq!(
-                (run.exchange(a), run.key(a)),
-                (copy.exchange(b), copy.key(b))
-            );
+            assert_eq!((run.exchange(a), run.key(a)), (copy.exchange(b), copy.key(b)));
             assert_eq!((run.head(a), run.body(a)), (copy.head(b), copy.body(b)));
             assert_eq!(run.origin(a).mandatory, copy.origin(b).mandatory);
             assert_eq!((a.persistent, a.priority), (b.persistent, b.priority));

@@ -167,16 +167,9 @@ impl Table {
 
     /// Reads a table with its length in front, all of `bytes`.
     pub fn decode(bytes: &[u8]) -> Result<Table, Malformed> {
-        let mut r = Reader {
-            rest: bytes,
-            values: 0,
-        };
+        let mut r = Reader { rest: bytes, values: 0 };
         let table = r.table(0)?;
-        if r.rest.is_empty() {
-            Ok(table)
-        } else {
-            Err(Malformed("bytes after the table"))
-        }
+        if r.rest.is_empty() { Ok(table) } else { Err(Malformed("bytes after the table")) }
     }
 }
 
@@ -188,19 +181,14 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(n)
-            .ok_or(Malformed("value cut short"))?;
+        let (head, rest) = self.rest.split_at_checked(n).ok_or(Malformed("value cut short"))?;
         self.rest = rest;
         Ok(head)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(Malformed("value cut short"))?;
+        let (head, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(Malformed("value cut short"))?;
         self.rest = rest;
         Ok(*head)
     }
@@ -211,10 +199,7 @@ impl<'a> Reader<'a> {
     }
 
     fn table(&mut self, depth: usize) -> Result<Table, Malformed> {
-        let mut inner = Reader {
-            rest: self.long()?,
-            values: self.values,
-        };
+        let mut inner = Reader { rest: self.long()?, values: self.values };
         let mut fields = Vec::new();
         while !inner.rest.is_empty() {
             let [n] = inner.array()?;
@@ -249,18 +234,12 @@ impl<'a> Reader<'a> {
             b'T' => Value::Timestamp(u64::from_be_bytes(self.array()?)),
             b'D' => {
                 let [scale] = self.array()?;
-                Value::Decimal {
-                    scale,
-                    value: i32::from_be_bytes(self.array()?),
-                }
+                Value::Decimal { scale, value: i32::from_be_bytes(self.array()?) }
             }
             b'S' => Value::Text(Bytes::copy_from_slice(self.long()?)),
             b'x' => Value::Binary(Bytes::copy_from_slice(self.long()?)),
             b'A' => {
-                let mut inner = Reader {
-                    rest: self.long()?,
-                    values: self.values,
-                };
+                let mut inner = Reader { rest: self.long()?, values: self.values };
                 let mut items = Vec::new();
                 while !inner.rest.is_empty() {
                     items.push(inner.value(depth + 1)?);
@@ -294,22 +273,10 @@ mod tests {
             ("f".into(), Value::F32(1.5)),
             ("d".into(), Value::F64(-2.5)),
             ("T".into(), Value::Timestamp(1_700_000_000)),
-            (
-                "D".into(),
-                Value::Decimal {
-                    scale: 2,
-                    value: 314,
-                },
-            ),
+            ("D".into(), Value::Decimal { scale: 2, value: 314 }),
             ("S".into(), Value::text("hello")),
-            (
-                "x".into(),
-                Value::Binary(Bytes::from_static(&[0, 159, 255])),
-            ),
-            (
-                "A".into(),
-                Value::Array(vec![Value::I32(1), Value::text("two")]),
-            ),
+            ("x".into(), Value::Binary(Bytes::from_static(&[0, 159, 255]))),
+            ("A".into(), Value::Array(vec![Value::I32(1), Value::text("two")])),
             ("F".into(), Value::Table(inner)),
             ("V".into(), Value::Void),
         ])
