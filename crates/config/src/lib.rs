@@ -1,1 +1,19 @@
-//! Every setting, declared once, checked once, passed by value.
+//! Every setting, declared once (`keys.rs`), merged from defaults, file,
+//! environment and flags in that order, checked once and passed by value.
+//!
+//! Nothing is read here: whoever starts the broker brings the file's text, the
+//! environment and the flags. What a setting does is not known here either.
+
+mod error;
+mod keys;
+mod listener;
+mod load;
+mod nearest;
+mod show;
+mod value;
+
+pub use error::ConfigError;
+pub use keys::{Amqp, Auth, Config, KEYS, Key, Limits, Logging, Memory, Storage};
+pub use listener::{Kind, Listener};
+pub use load::{FileText, Loaded, Sources};
+pub use value::{Durability, Given, LogFormat, LogLevel, MemoryMax, Secret, Setting, Size, Span};

@@ -1,0 +1,259 @@
+//! The table of settings: each key stands here once, with its type, default,
+//! limit, flag and help; the structs, the environment's names, the flags and the
+//! file's grammar all come from it.
+
+use crate::listener::Listener;
+use crate::value::{
+    Durability, Given, LogFormat, LogLevel, MemoryMax, Secret, Setting, Size, Span,
+};
+use std::path::PathBuf;
+
+/// One setting, as data.
+pub struct Key {
+    /// Its place in the file: `section.name`, or `name` at the top.
+    pub path: &'static str,
+    /// What it is for, in one sentence.
+    pub help: &'static str,
+    /// Its value where nothing else is said, as text.
+    pub default: &'static str,
+    /// The least and the most allowed, as text.
+    pub limit: Option<(&'static str, &'static str)>,
+    /// Takes more than one value.
+    pub list: bool,
+    /// Never shown.
+    pub secret: bool,
+    flag: Option<&'static str>,
+    pub(crate) set: fn(&mut Config, &Given) -> Result<(), String>,
+    pub(crate) show: fn(&Config) -> String,
+}
+
+impl Key {
+    /// The environment variable that sets it.
+    pub fn env(&self) -> String {
+        format!("LOCKGATE_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    /// The command line flag that sets it, without its dashes. Secrets have none,
+    /// since a command line can be read by every user of the machine.
+    pub fn flag(&self) -> Option<String> {
+        if self.secret {
+            return None;
+        }
+        Some(self.flag.map_or_else(|| self.path.replace(['.', '_'], "-"), str::to_string))
+    }
+
+    /// The section of the file that it stands in; empty at the top.
+    pub fn section(&self) -> &'static str {
+        self.path.split_once('.').map_or("", |(section, _)| section)
+    }
+}
+
+/// Reads a value and holds it against its limit.
+fn read<T: Setting + PartialOrd>(
+    given: &Given,
+    limit: Option<(&'static str, &'static str)>,
+) -> Result<T, String> {
+    let value = T::read(given)?;
+    if let Some((least, most)) = limit
+        && !(T::parse(least)? <= value && value <= T::parse(most)?)
+    {
+        return Err(format!("{} is not within {least} and {most}", value.show()));
+    }
+    Ok(value)
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:expr) => {
+        Some($value)
+    };
+}
+
+macro_rules! settings {
+    (
+        top { $(
+            $(#[doc = $help:literal])+
+            $key:ident: $type:ty = $default:literal
+                $(, flag $flag:literal)? $(, limit $least:literal $most:literal)?;
+        )* }
+        $( $(#[doc = $about:literal])+ section $section:ident $Section:ident { $(
+            $(#[doc = $shelp:literal])+
+            $skey:ident: $stype:ty = $sdefault:literal
+                $(, flag $sflag:literal)? $(, limit $sleast:literal $smost:literal)?;
+        )* } )*
+    ) => {
+        /// Every setting, with its effective value.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $( $(#[doc = $help])+ pub $key: $type, )*
+            $( $(#[doc = $about])+ pub $section: $Section, )*
+        }
+        $(
+            $(#[doc = $about])+
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $Section { $( $(#[doc = $shelp])+ pub $skey: $stype, )* }
+        )*
+
+        impl Default for Config {
+            fn default() -> Config {
+                // invariant: the test below reads every default.
+                Config {
+                    $( $key: <$type>::parse($default).expect("a default"), )*
+                    $( $section: $Section {
+                        $( $skey: <$stype>::parse($sdefault).expect("a default"), )*
+                    }, )*
+                }
+            }
+        }
+
+        /// Every key there is, in the order in which they are shown.
+        pub static KEYS: &[Key] = &[
+            $( Key {
+                path: stringify!($key),
+                help: concat!($($help),+),
+                default: $default,
+                limit: optional!($(($least, $most))?),
+                list: <$type as Setting>::LIST,
+                secret: <$type as Setting>::SECRET,
+                flag: optional!($($flag)?),
+                set: |config, given| {
+                    config.$key = read::<$type>(given, optional!($(($least, $most))?))?;
+                    Ok(())
+                },
+                show: |config| config.$key.show(),
+            }, )*
+            $($( Key {
+                path: concat!(stringify!($section), ".", stringify!($skey)),
+                help: concat!($($shelp),+),
+                default: $sdefault,
+                limit: optional!($(($sleast, $smost))?),
+                list: <$stype as Setting>::LIST,
+                secret: <$stype as Setting>::SECRET,
+                flag: optional!($($sflag)?),
+                set: |config, given| {
+                    config.$section.$skey =
+                        read::<$stype>(given, optional!($(($sleast, $smost))?))?;
+                    Ok(())
+                },
+                show: |config| config.$section.$skey.show(),
+            }, )*)*
+        ];
+    };
+}
+
+settings! {
+    top {
+        /// Where everything that must last is kept.
+        data_dir: PathBuf = "./lockgate-data";
+        /// What to listen on, each KIND=ADDRESS:PORT; naming any replaces the default.
+        listeners: Vec<Listener> = "amqp=127.0.0.1:5672", flag "listen";
+        /// The virtual hosts that exist from the start.
+        vhosts: Vec<String> = "/";
+    }
+
+    /// Who may come in.
+    section auth Auth {
+        /// The user that exists from the start.
+        default_user: String = "guest";
+        /// That user's password.
+        default_pass: Secret = "guest";
+        /// Users who may log in from this machine only.
+        loopback_users: Vec<String> = "guest";
+    }
+
+    /// What may be held in memory.
+    section memory Memory {
+        /// When bodies leave memory and publishers wait: bytes, or a share of the machine's or container's memory.
+        max: MemoryMax = "60%", limit "1%" "100%";
+        /// How much of one queue's backlog stays in memory.
+        queue_resident: Size = "8 MiB", limit "64 KiB" "1 TiB";
+    }
+
+    /// The log on disk.
+    section storage Storage {
+        /// What confirmed means: fsync (on the disk), os (in the system's hands), memory.
+        durability: Durability = "fsync";
+        /// How soon the system is told to write out what it holds, with durability os.
+        os_flush: Span = "100 ms", limit "1 ms" "60 s";
+        /// Size of one file of the log.
+        segment: Size = "64 MiB", limit "1 MiB" "1 GiB";
+        /// Publishers wait when less than this is free on the disk; at least three segments.
+        reserve: Size = "1 GiB", limit "3 MiB" "1 TiB";
+    }
+
+    /// What is logged.
+    section logging Logging {
+        /// error, warn, info, debug or trace.
+        level: LogLevel = "info", flag "log-level";
+        /// text or json.
+        format: LogFormat = "text", flag "log-format";
+    }
+
+    /// AMQP 0-9-1.
+    section amqp Amqp {
+        /// The product's name as clients are told it; some choose their behaviour by it.
+        product: String = "RabbitMQ";
+        /// The product's version as clients are told it.
+        version: String = "3.13.7";
+        /// The cluster's name as clients are told it.
+        cluster_name: String = "lockgate";
+        /// Largest frame in bytes.
+        frame_max: u32 = "131072", limit "4096" "16777216";
+        /// Most channels of one connection.
+        channel_max: u16 = "2047", limit "1" "65535";
+        /// How often each side shows that it lives; 0 s turns it off.
+        heartbeat: Span = "60 s", limit "0 s" "65535 s";
+        /// Largest message body.
+        body_max: Size = "128 MiB", limit "1" "128 MiB";
+    }
+
+    /// What peers may cost.
+    section limits Limits {
+        /// Most connections at a time.
+        connections_max: u32 = "100000", limit "1" "10000000";
+        /// How long a peer may take to log in.
+        handshake: Span = "10 s", limit "100 ms" "600 s";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_reads_and_keeps_its_own_limit() {
+        let mut config = Config::default();
+        for key in KEYS {
+            (key.set)(&mut config, &Given::Text(key.default.to_string()))
+                .unwrap_or_else(|e| panic!("{}: {e}", key.path));
+        }
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn no_two_keys_share_a_flag_or_a_variable() {
+        let mut seen = std::collections::BTreeSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.env()), "{}", key.path);
+            assert!(key.flag().is_none_or(|flag| seen.insert(flag)), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn help_is_one_sentence_of_one_line() {
+        for key in KEYS {
+            assert!(key.help.trim().ends_with('.') && !key.help.contains('\n'), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn a_secret_has_no_flag_and_debug_does_not_show_it() {
+        let key = KEYS.iter().find(|k| k.path == "auth.default_pass").unwrap();
+        assert_eq!((key.secret, key.flag()), (true, None));
+        let mut config = Config::default();
+        (key.set)(&mut config, &Given::Text("hunter2".into())).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
