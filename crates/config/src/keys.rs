@@ -3,9 +3,8 @@
 //! file's grammar all come from it.
 
 use crate::listener::Listener;
-use crate::value::{
-    Durability, Given, LogFormat, LogLevel, MemoryMax, Secret, Setting, Size, Span,
-};
+use crate::value::{Given, MemoryMax, Secret, Setting, Size, Span};
+use crate::words::{Durability, LogFormat, LogLevel};
 use std::path::PathBuf;
 
 /// One setting, as data.

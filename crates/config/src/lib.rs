@@ -11,9 +11,11 @@ mod load;
 mod nearest;
 mod show;
 mod value;
+mod words;
 
 pub use error::ConfigError;
 pub use keys::{Amqp, Auth, Config, KEYS, Key, Limits, Logging, Memory, Storage};
 pub use listener::{Kind, Listener};
 pub use load::{FileText, Loaded, Sources};
-pub use value::{Durability, Given, LogFormat, LogLevel, MemoryMax, Secret, Setting, Size, Span};
+pub use value::{Given, MemoryMax, Secret, Setting, Size, Span};
+pub use words::{Durability, LogFormat, LogLevel};

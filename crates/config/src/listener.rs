@@ -1,7 +1,8 @@
 //! What to listen on: `KIND=ADDRESS:PORT`. Which kinds can really be served is
 //! for the binary to say, which alone knows every front.
 
-use crate::value::{Setting, quoted, words};
+use crate::value::{Setting, quoted};
+use crate::words::words;
 
 words! {
     /// What is spoken on a listener.

@@ -6,6 +6,7 @@ use crate::keys::{Config, KEYS, Key};
 use crate::listener::Kind;
 use crate::nearest::nearest;
 use crate::value::{Given, MemoryMax};
+use lockgate_model::limits::NAME_BYTES_MAX;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -106,8 +107,6 @@ impl Config {
         }
     }
 }
-
-use lockgate_model::limits::NAME_BYTES_MAX;
 
 fn read_file(config: &mut Config, file: FileText<'_>) -> Result<(), ConfigError> {
     let place = |at: usize| {
