@@ -1,1 +1,22 @@
-//! The machine: exchanges, bindings, queues; pure and deterministic.
+//! The broker: what is declared, what waits, and who gets it next.
+//!
+//! Pure and deterministic. It has no clock, no IO, no randomness but its seed, and knows
+//! no protocol: commands and times come in, records go to a `Journal`, events come out.
+//!
+//! ```text
+//!  command --> decide --> record --> Journal::append --> apply --> ledger (durable half)
+//!                                                          |
+//!                                    dispatch (volatile half) --> deliver --> events
+//! ```
+
+mod broker;
+mod dispatch;
+mod journal;
+mod ledger;
+mod ranges;
+pub mod record;
+mod route;
+
+pub use broker::{Broker, Counts, Settings};
+pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Place};
+pub use ledger::{PageId, QueueId};

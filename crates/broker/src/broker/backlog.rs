@@ -1,0 +1,131 @@
+//! Delivering what waits: first what came back, then on from the cursor; what is on the
+//! disk is fetched ahead of the consumer.
+
+use super::Broker;
+use crate::dispatch::Desk;
+use crate::journal::{BlockKey, Effects, Io, Journal};
+use crate::ledger::{Line, QueueId, Read};
+use lockgate_model::Run;
+use std::sync::Arc;
+
+/// Blocks on their way from the disk at a time: half a megabyte, what a consumer drains
+/// while the disk turns round.
+const AHEAD: usize = 8;
+
+impl Desk {
+    /// Nothing waits: the entry `next` would be the first one delivered.
+    pub(super) fn is_idle(&self, next: u64) -> bool {
+        self.cursor == next && self.returned.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Entries come back to their places.
+    pub(super) fn give_back(&mut self, first: u64, step: u32, count: u32) {
+        if step == 1 {
+            self.returned.insert(first, first + u64::from(count));
+        } else {
+            for n in 0..u64::from(count) {
+                let at = first + n * u64::from(step);
+                self.returned.insert(at, at + 1);
+            }
+        }
+    }
+
+    /// The next entries to deliver, `from..to`, and whether they came back.
+    pub(super) fn upcoming(&mut self, line: &Line) -> Option<(u64, u64, bool)> {
+        if let Some((from, to)) = self.returned.first() {
+            return Some((from, to, true));
+        }
+        match line.next_live(self.cursor) {
+            Some(from) => {
+                self.cursor = from;
+                let to = if from < self.seen { self.seen } else { line.next() };
+                Some((from, to, from < self.seen))
+            }
+            None => {
+                self.cursor = line.next();
+                None
+            }
+        }
+    }
+
+    /// Entries from `from` on, `count` of them, are handed out.
+    pub(super) fn took(&mut self, from: u64, count: u32, returned: bool) {
+        let to = from + u64::from(count);
+        if returned && from < self.cursor {
+            self.returned.remove(from, to);
+        } else {
+            self.cursor = to;
+        }
+    }
+}
+
+impl Broker {
+    /// Delivers from one queue as long as there is something and someone to take it.
+    pub(super) fn deliver_from(&mut self, queue: QueueId, journal: &mut impl Journal, out: &mut Effects) {
+        self.serve_waiting(queue, journal, out);
+        loop {
+            let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+            let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+            if desk.ring.is_empty() || !desk.waiting.is_empty() {
+                return;
+            }
+            let Some((from, to, redelivered)) = desk.upcoming(&q.line) else { return };
+            let Some(slice) = read(q.id, &mut q.line, &mut self.resident, from, to, out) else { return };
+            let served = self.dispatch.serve(queue, &slice, redelivered, out);
+            if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+                desk.took(from, served.taken, redelivered);
+            }
+            for (part, step, count) in served.settled {
+                self.settle_strided(queue, from + u64::from(part), step, count, journal);
+            }
+            if served.taken == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The disk brought a block back.
+    pub fn loaded(&mut self, key: BlockKey, run: Arc<Run>) {
+        let Some(q) = self.ledger.queues.get_mut(&key.queue) else { return };
+        let before = q.line.resident();
+        if q.line.arrived(key.first, run, &mut self.freed) {
+            self.resident += q.line.resident() - before;
+            self.dispatch.wake(key.queue);
+        }
+    }
+}
+
+/// Reads entries that are in memory; asks for them and gives none if they are not.
+pub(super) fn read(
+    queue: QueueId,
+    line: &mut Line,
+    resident: &mut u64,
+    from: u64,
+    to: u64,
+    out: &mut Effects,
+) -> Option<crate::ledger::Slice> {
+    let before = line.resident();
+    let read = line.read(from, to);
+    *resident = *resident + line.resident() - before;
+    let (slice, enter) = match read? {
+        // The first look into a block is the time to fetch those behind it.
+        Read::Slice(slice) => {
+            let enter = slice.item == 0;
+            (Some(slice), enter)
+        }
+        Read::Away(_) => (None, true),
+    };
+    if enter {
+        line.want(from, AHEAD, |block, page| {
+            let key = BlockKey { queue, first: block.first };
+            out.io.push(match page {
+                Some(page) => Io::LoadPage { key, page },
+                None => {
+                    let parts = block.extents.iter().map(|e| (e.place, e.skip, e.count)).collect();
+                    Io::Load { key, parts }
+                }
+            });
+        });
+    }
+    slice
+}

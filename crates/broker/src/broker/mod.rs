@@ -1,0 +1,298 @@
+//! The three verbs: a command is decided, its record applied, and what can be delivered
+//! is delivered. Each conversation has a file of its own.
+
+mod arguments;
+mod backlog;
+mod get;
+mod leave;
+mod publish;
+mod recover;
+mod routes;
+mod settle;
+mod subscribe;
+mod topology;
+
+use crate::dispatch::{Desk, Dispatch, SessionState};
+use crate::journal::{Effects, Io, Journal};
+use crate::ledger::{Ledger, PageId, QueueId};
+use crate::record::{self, Change};
+use lockgate_model::{
+    Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
+};
+use routes::Routes;
+
+/// What the broker is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How much of one queue's backlog stays in memory, in bytes.
+    pub queue_resident: u64,
+    /// Above this much of all queues' messages in memory, each keeps only a little.
+    pub resident_max: u64,
+    /// Seeds the names that the broker chooses.
+    pub seed: u64,
+}
+
+/// What is there, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // they say it
+pub struct Counts {
+    pub sessions: u64,
+    pub queues: u64,
+    pub exchanges: u64,
+    pub messages: u64,
+    /// Bytes of messages in memory.
+    pub resident: u64,
+    /// Published and taken by no queue.
+    pub unroutable: u64,
+}
+
+/// The broker.
+#[derive(Debug)]
+pub struct Broker {
+    ledger: Ledger,
+    dispatch: Dispatch,
+    routes: Routes,
+    settings: Settings,
+    /// Bytes of messages in memory, over all queues.
+    resident: u64,
+    /// Entries settled in this turn and not yet in the log.
+    unlogged: Vec<(QueueId, u64, u64)>,
+    /// Pages that are not needed any more.
+    freed: Vec<PageId>,
+    next_page: u64,
+    next_order: u64,
+    random: u64,
+    unroutable: u64,
+    /// Replay only: records of a group whose end has not come yet.
+    group: Option<Vec<recover::Kept>>,
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    session: SessionId,
+    lane: Lane,
+    ticket: Ticket,
+}
+
+type Answered = Result<(Answer, u64), Refusal>;
+
+impl Broker {
+    /// An empty broker.
+    pub fn new(settings: Settings) -> Broker {
+        Broker {
+            ledger: Ledger::default(),
+            dispatch: Dispatch::default(),
+            routes: Routes::default(),
+            resident: 0,
+            unlogged: Vec::new(),
+            freed: Vec::new(),
+            next_page: 0,
+            next_order: 0,
+            random: settings.seed,
+            unroutable: 0,
+            group: None,
+            settings,
+        }
+    }
+
+    /// A session begins.
+    pub fn connect(&mut self, session: SessionId) {
+        self.dispatch.sessions.insert(session, SessionState::new());
+    }
+
+    /// Does one command of a session.
+    pub fn handle(
+        &mut self,
+        session: SessionId,
+        command: Command,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        if !self.dispatch.sessions.contains_key(&session) {
+            return;
+        }
+        match command {
+            Command::Publish { lane, run, confirm } => {
+                self.publish(session, lane, &run, confirm, now, journal, out);
+            }
+            Command::Settle { lease, from, count, outcome } => {
+                self.settle(session, lease, from, count, outcome, journal);
+            }
+            Command::Ask { lane, ticket, request } => {
+                let asker = Asker { session, lane, ticket };
+                self.ask(asker, request, now, journal, out);
+            }
+            Command::Window(bytes) => self.widen(session, bytes),
+            Command::Flow { lane, active } => self.flow(session, lane, active),
+            Command::Leave(lane) => self.leave(session, lane, journal, out),
+            Command::Gone => self.gone(session, journal, out),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        asker: Asker,
+        request: Request,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        let answered = match request {
+            Request::Open { vhost, user } => self.open(asker.session, &vhost, user),
+            Request::DeclareExchange(spec) => self.declare_exchange(asker.session, spec, journal),
+            Request::FindExchange(name) => self.find_exchange(asker.session, &name),
+            Request::DeleteExchange { name, if_unused } => {
+                self.delete_exchange(asker.session, &name, if_unused, journal)
+            }
+            Request::DeclareQueue(spec) => self.declare_queue(asker.session, spec, journal),
+            Request::FindQueue(name) => self.find_queue(asker.session, &name),
+            Request::DeleteQueue { name, if_unused, if_empty } => {
+                self.delete_queue(asker.session, &name, if_unused, if_empty, journal, out)
+            }
+            Request::Purge(name) => self.purge(asker.session, &name, journal),
+            Request::Bind(binding) => self.bind(asker.session, &binding, true, journal),
+            Request::Unbind(binding) => self.bind(asker.session, &binding, false, journal),
+            Request::Subscribe(subscription) => {
+                self.subscribe(asker.session, asker.lane, subscription)
+            }
+            Request::Cancel(consumer) => self.cancel(asker.session, consumer, journal, out),
+            Request::Get { queue, settled } => {
+                match self.get(asker, &queue, settled, journal, out) {
+                    Ok(Some(got)) => Ok(got),
+                    Ok(None) => return, // answered when the disk has brought it
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Request::ShareLimit(limit) => {
+                if let Some(lane) = self.dispatch.lane(asker.session, asker.lane) {
+                    lane.limit = limit;
+                }
+                self.dispatch.revive_all(asker.session, Some(asker.lane));
+                Ok((Answer::Done, 0))
+            }
+            Request::Commit(steps) => self.commit(asker, steps, now, journal, out),
+        };
+        self.answer(asker, answered, out);
+    }
+
+    fn answer(&self, asker: Asker, answered: Answered, out: &mut Effects) {
+        let Asker { session, lane, ticket } = asker;
+        let (after, result) = match answered {
+            Ok((answer, after)) => (after, Ok(answer)),
+            Err(refusal) => (0, Err(refusal)),
+        };
+        out.after(after, session, Event::Answer { lane, ticket, result });
+    }
+
+    fn open(&mut self, session: SessionId, vhost: &Name, user: Name) -> Answered {
+        let id = self.ledger.vhost(vhost).ok_or_else(|| Refusal::NoVhost(vhost.clone()))?;
+        if let Some(s) = self.dispatch.sessions.get_mut(&session) {
+            s.vhost = Some(id);
+            s.user = user;
+        }
+        Ok((Answer::Done, 0))
+    }
+
+    /// A transaction: all its records stand between two marks, so that replay takes all or none.
+    fn commit(
+        &mut self,
+        asker: Asker,
+        steps: Vec<Step>,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> Answered {
+        self.log_settled(journal);
+        journal.append(record::kind::BEGIN, |_| {});
+        let mut fine = true;
+        for step in steps {
+            match step {
+                Step::Publish(run) => {
+                    fine &= self.publish(asker.session, asker.lane, &run, None, now, journal, out);
+                }
+                Step::Settle { lease, from, count, outcome } => {
+                    self.settle(asker.session, lease, from, count, outcome, journal);
+                }
+            }
+        }
+        self.log_settled(journal);
+        let end = journal.append(record::kind::END, |_| {});
+        if fine { Ok((Answer::Done, end.end())) } else { Err(Refusal::Limit("partial tx completion".into())) }
+    }
+
+    /// Makes a change, in the log too if it is to last; returns what its answer must wait for.
+    fn change(&mut self, change: &Change, lasting: bool, journal: &mut impl Journal) -> u64 {
+        let mut after = 0;
+        if lasting {
+            after = journal.append(record::kind::MADE, |out| record::write_change(change, out)).end();
+        }
+        if let Change::QueueDeleted { id } = change {
+            self.resident -= self.ledger.queues.get(id).map_or(0, |q| q.line.resident());
+        }
+        self.ledger.apply(change, journal, &mut self.freed);
+        if let Change::QueueDeclared { id, .. } = change {
+            self.dispatch.desks.entry(*id).or_insert_with(Desk::default);
+        }
+        after
+    }
+
+    /// The end of a turn: delivers what can be delivered and logs what was settled.
+    pub fn deliver(&mut self, journal: &mut impl Journal, out: &mut Effects) {
+        while let Some(queue) = self.dispatch.ready.pop() {
+            if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+                desk.awake = false;
+            }
+            self.deliver_from(queue, journal, out);
+        }
+        self.log_settled(journal);
+        out.io.extend(self.freed.drain(..).map(Io::Free));
+    }
+
+    /// Deliveries of this cost have left: more may follow.
+    fn widen(&mut self, session: SessionId, bytes: u64) {
+        let Some(s) = self.dispatch.sessions.get_mut(&session) else { return };
+        let was_shut = s.window <= 0;
+        s.window = s.window.saturating_add_unsigned(bytes).min(crate::dispatch::WINDOW_BYTES);
+        if was_shut && s.window > 0 {
+            self.dispatch.revive_all(session, None);
+        }
+    }
+
+    fn flow(&mut self, session: SessionId, lane: Lane, active: bool) {
+        if let Some(l) = self.dispatch.lane(session, lane) {
+            l.active = active;
+        }
+        if active {
+            self.dispatch.revive_all(session, Some(lane));
+        }
+    }
+
+    /// The next number of a sequence that only the seed decides.
+    fn next_random(&mut self) -> u64 {
+        // splitmix64: every seed gives a full period, and names need no more than that.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// What is there, in numbers.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            sessions: self.dispatch.sessions.len() as u64,
+            queues: self.ledger.queues.len() as u64,
+            exchanges: self.ledger.exchanges.len() as u64,
+            messages: self.ledger.queues.values().map(|q| q.line.live()).sum(),
+            resident: self.resident,
+            unroutable: self.unroutable,
+        }
+    }
+
+    /// Bytes of messages in memory.
+    pub fn resident(&self) -> u64 {
+        self.resident
+    }
+}

@@ -1,0 +1,248 @@
+//! Publishing: messages are routed, handed straight to who can take them, and kept
+//! where they must wait. What must last is in the log before it is confirmed.
+
+use super::Broker;
+use super::routes::Routed;
+use crate::journal::{Effects, Io, Journal};
+use crate::ledger::{Evicted, Logged, PageId, QueueId, Slice};
+use crate::record;
+use lockgate_model::{Event, Lane, Run, SessionId, Ticket, Time};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// With all memory taken, a queue keeps this much: what one consumer has under way.
+const RESIDENT_LEAST: u64 = 256 * 1024;
+
+/// Confirmations of one publish, merged as far as they wait for the same.
+struct Confirms {
+    first: Ticket,
+    from: u32,
+    count: u32,
+    after: u64,
+}
+
+impl Broker {
+    /// Publishes a run. False if it was refused on the way.
+    #[allow(clippy::too_many_arguments)] // the command's fields, and the turn's
+    pub(super) fn publish(
+        &mut self,
+        session: SessionId,
+        lane: Lane,
+        run: &Arc<Run>,
+        confirm: Option<Ticket>,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> bool {
+        let Some(state) = self.dispatch.sessions.get_mut(&session) else { return false };
+        let Some(vhost) = state.vhost else { return false };
+        if state.lane(lane).broken {
+            return false;
+        }
+        let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
+        let mut at = 0;
+        while at < run.items.len() {
+            let (queues, end) = match self.route(vhost, run, at) {
+                Ok(Routed::All(queues)) => (queues, alike(run, at)),
+                Ok(Routed::One(queues)) => (queues, at + 1),
+                Err(why) => {
+                    flush(&mut confirms, session, lane, out);
+                    if let Some(l) = self.dispatch.lane(session, lane) {
+                        l.broken = true;
+                    }
+                    out.now(session, Event::Broken { lane, why });
+                    return false;
+                }
+            };
+            let mut after = 0;
+            if queues.is_empty() {
+                self.unrouted(session, lane, run, at, end, out);
+            } else {
+                after = self.place(&queues, run, at, end, now, journal, out);
+            }
+            confirmed(&mut confirms, (end - at) as u32, after, session, lane, out);
+            at = end;
+        }
+        flush(&mut confirms, session, lane, out);
+        true
+    }
+
+    fn unrouted(&mut self, session: SessionId, lane: Lane, run: &Arc<Run>, from: usize, to: usize, out: &mut Effects) {
+        self.unroutable += (to - from) as u64;
+        if run.origin(&run.items[from]).mandatory {
+            for item in from as u32..to as u32 {
+                out.now(session, Event::Returned { lane, run: Arc::clone(run), item });
+            }
+        }
+    }
+
+    /// Gives items `from..to` to queues. Returns what their confirmation must wait for.
+    #[allow(clippy::too_many_arguments)] // the command's fields, and the turn's
+    fn place(
+        &mut self,
+        queues: &[QueueId],
+        run: &Arc<Run>,
+        from: usize,
+        to: usize,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> u64 {
+        let persistent = run.items[from].persistent;
+        // Queues that must log, each with the first item it still has to keep.
+        let mut logging: SmallVec<[(usize, QueueId); 4]> = SmallVec::new();
+        for &queue in queues {
+            let kept = from + self.hand_over(queue, run, from, to, out);
+            if kept == to {
+                continue;
+            }
+            if persistent && self.ledger.queues.get(&queue).is_some_and(|q| q.is_logged()) {
+                logging.push((kept, queue));
+            } else {
+                self.store(queue, run, kept, to, None, journal, out);
+            }
+        }
+        logging.sort_unstable();
+        let mut after = 0;
+        for group in logging.chunk_by(|a, b| a.0 == b.0) {
+            after = self.log(group, run, to, now, journal, out);
+        }
+        after
+    }
+
+    /// Straight through: an empty queue whose subscribers take without settling keeps nothing.
+    /// Returns how many items went.
+    fn hand_over(&mut self, queue: QueueId, run: &Arc<Run>, from: usize, to: usize, out: &mut Effects) -> usize {
+        let Some(q) = self.ledger.queues.get(&queue) else { return to - from };
+        let next = q.line.next();
+        let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
+            d.is_idle(next)
+                && !d.ring.is_empty()
+                && d.subscribers.iter().all(|s| self.dispatch.subscribers[*s].settled)
+        });
+        if !through {
+            return 0;
+        }
+        let slice = Slice { run: Arc::clone(run), item: from as u32, first: next, count: (to - from) as u32 };
+        self.dispatch.serve(queue, &slice, false, out).taken as usize
+    }
+
+    /// One record for all queues that keep the same items; the bodies are written once.
+    fn log(
+        &mut self,
+        group: &[(usize, QueueId)],
+        run: &Arc<Run>,
+        to: usize,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> u64 {
+        let from = group[0].0;
+        let next = |q: &QueueId| self.ledger.queues.get(q).map_or(0, |q| q.line.next());
+        let targets: SmallVec<[(QueueId, u64); 4]> = group.iter().map(|(_, q)| (*q, next(q))).collect();
+        let place = journal.append(record::kind::ENQUEUED, |body| {
+            record::write_enqueued(&targets, now, run, from, to, body);
+        });
+        let weight = record::weight(place, (to - from) * group.len());
+        journal.weigh(place, weight as i64 * ((to - from) * group.len()) as i64);
+        for (_, queue) in group {
+            self.store(*queue, run, from, to, Some(Logged { place, weight }), journal, out);
+        }
+        place.end()
+    }
+
+    /// Appends items to a queue's line, and serves them while they are at hand.
+    #[allow(clippy::too_many_arguments)] // what, where, and the turn's
+    fn store(
+        &mut self,
+        queue: QueueId,
+        run: &Arc<Run>,
+        from: usize,
+        to: usize,
+        logged: Option<Logged>,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        let before = q.line.resident();
+        let first = q.line.append(run, from, to, logged);
+        self.resident += q.line.resident() - before;
+        self.shrink(queue, out);
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        if desk.ring.is_empty() {
+            return;
+        }
+        if !desk.is_idle(first) {
+            self.dispatch.wake(queue);
+            return;
+        }
+        let slice = Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
+        let served = self.dispatch.serve(queue, &slice, false, out);
+        if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+            desk.cursor = first + u64::from(served.taken);
+        }
+        for (part, step, count) in served.settled {
+            self.settle_strided(queue, first + u64::from(part), step, count, journal);
+        }
+    }
+
+    /// A queue with much in memory puts its newest blocks away.
+    fn shrink(&mut self, queue: QueueId, out: &mut Effects) {
+        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        if !q.line.seal_full() {
+            return;
+        }
+        let crowded = self.resident > self.settings.resident_max;
+        let limit = if crowded { RESIDENT_LEAST } else { self.settings.queue_resident };
+        let cursor = self.dispatch.desks.get(&queue).map_or(0, |d| d.cursor);
+        while q.line.resident() > limit {
+            let before = q.line.resident();
+            let next_page = &mut self.next_page;
+            let fresh = || {
+                *next_page += 1;
+                PageId(*next_page)
+            };
+            let Some((page, evicted)) = q.line.evict(cursor + 1, fresh) else { break };
+            self.resident -= before - q.line.resident();
+            if let Evicted::Stored(run) = evicted {
+                out.io.push(Io::Store { page, run });
+            }
+        }
+    }
+}
+
+/// The end of the items from `at` on that go the same way and last alike.
+fn alike(run: &Run, at: usize) -> usize {
+    let first = &run.items[at];
+    let same = |i: &&lockgate_model::Item| i.origin == first.origin && i.persistent == first.persistent;
+    at + run.items[at..].iter().take_while(same).count()
+}
+
+fn confirmed(
+    confirms: &mut Option<Confirms>,
+    count: u32,
+    after: u64,
+    session: SessionId,
+    lane: Lane,
+    out: &mut Effects,
+) {
+    if let Some(c) = confirms
+        && c.count > 0
+        && (c.after == 0) != (after == 0)
+    {
+        flush(confirms, session, lane, out);
+    }
+    if let Some(c) = confirms {
+        c.count += count;
+        c.after = c.after.max(after);
+    }
+}
+
+fn flush(confirms: &mut Option<Confirms>, session: SessionId, lane: Lane, out: &mut Effects) {
+    let Some(c) = confirms.as_mut().filter(|c| c.count > 0) else { return };
+    let first = Ticket(c.first.0 + u64::from(c.from));
+    out.after(c.after, session, Event::Confirmed { lane, first, count: c.count });
+    c.from += c.count;
+    c.count = 0;
+    c.after = 0;
+}

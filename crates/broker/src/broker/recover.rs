@@ -1,0 +1,199 @@
+//! Coming back: the log is replayed into an empty broker, and a snapshot is the same
+//! records again, so that the log need not be replayed from its beginning.
+
+use super::Broker;
+use crate::dispatch::Desk;
+use crate::journal::{Journal, Place};
+use crate::ledger::{Extent, Queue, QueueId, Target, VhostId, Way};
+use crate::record::{self, Change, Record, kind};
+use lockgate_model::Malformed;
+
+/// A record that waits for the end of its group.
+#[derive(Debug)]
+pub struct Kept {
+    kind: u8,
+    body: Vec<u8>,
+    place: Place,
+}
+
+impl Broker {
+    /// Applies one record of the log.
+    pub fn replay(&mut self, kind: u8, body: &[u8], place: Place, journal: &mut impl Journal) -> Result<(), Malformed> {
+        match (kind, self.group.as_mut()) {
+            (kind::STARTED, _) => self.group = None,
+            (kind::BEGIN, _) => self.group = Some(Vec::new()),
+            (kind::END, Some(_)) => {
+                for kept in self.group.take().unwrap_or_default() {
+                    self.restore(kept.kind, &kept.body, kept.place, journal)?;
+                }
+            }
+            (_, Some(group)) => group.push(Kept { kind, body: body.to_vec(), place }),
+            (_, None) => self.restore(kind, body, place, journal)?,
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, kind: u8, body: &[u8], place: Place, journal: &mut impl Journal) -> Result<(), Malformed> {
+        match record::read(kind, body)? {
+            Record::Made(change) => {
+                self.change(&change, false, journal);
+            }
+            Record::Enqueued { targets, sizes, .. } => self.restore_entries(&targets, &sizes, place, journal),
+            Record::Settled { queue, ranges } => {
+                if let Some(q) = self.ledger.queues.get_mut(&queue) {
+                    for (from, to) in ranges {
+                        q.line.settle(from, to, journal, &mut self.freed);
+                    }
+                }
+            }
+            Record::Moved { from, targets, count } => self.moved(from, place, &targets, count, journal),
+            Record::Held { queue, next, extents, gone } => {
+                let Some(q) = self.ledger.queues.get_mut(&queue) else { return Ok(()) };
+                for (extent, bytes) in extents {
+                    journal.weigh(extent.place, i64::from(extent.weight) * i64::from(extent.count));
+                    q.line.restore(extent, bytes);
+                }
+                for (from, to) in gone {
+                    q.line.settle(from, to, journal, &mut self.freed);
+                }
+                q.line.skip_to(next);
+            }
+            Record::Begin | Record::End | Record::Started => {}
+        }
+        Ok(())
+    }
+
+    fn restore_entries(&mut self, targets: &[(QueueId, u64)], sizes: &[u32], place: Place, journal: &mut impl Journal) {
+        let weight = record::weight(place, sizes.len() * targets.len());
+        let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
+        for (queue, first) in targets {
+            let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
+            let count = sizes.len() as u32;
+            journal.weigh(place, i64::from(weight) * i64::from(count));
+            q.line.restore(Extent { first: *first, count, skip: 0, place, weight }, bytes);
+        }
+    }
+
+    /// A record has a new place: what it holds is found there from now on.
+    fn moved(&mut self, from: Place, to: Place, targets: &[(QueueId, u64)], count: u32, journal: &mut impl Journal) {
+        for (queue, first) in targets {
+            if let Some(q) = self.ledger.queues.get_mut(queue) {
+                q.line.moved(*first, count, from, to, journal);
+            }
+        }
+    }
+
+    /// Copies a record to the end of the log, so that its old segment can go.
+    pub fn relocate(&mut self, kind: u8, body: &[u8], from: Place, journal: &mut impl Journal) -> Result<(), Malformed> {
+        let (targets, count, whole) = record::movable(kind, body)?;
+        let to = journal.append(kind::MOVED, |out| record::write_moved(from, whole, out));
+        self.moved(from, to, &targets, count, journal);
+        Ok(())
+    }
+
+    /// The records between two positions that still hold a live entry.
+    pub fn live_places(&self, from: u64, to: u64) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for q in self.ledger.queues.values() {
+            let extents = q.line.blocks().filter(|b| b.live > 0).flat_map(|b| &b.extents);
+            places.extend(extents.map(|e| e.place).filter(|p| (from..to).contains(&p.pos)));
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// The log is replayed: what belonged to sessions goes, and everything that waits may
+    /// have been delivered before, unless the last stop was orderly.
+    pub fn recovered(&mut self, journal: &mut impl Journal) {
+        self.group = None;
+        journal.append(kind::STARTED, |_| {});
+        for q in self.ledger.queues.values() {
+            let desk = Desk { cursor: q.line.head(), seen: q.line.next(), ..Desk::default() };
+            self.dispatch.desks.insert(q.id, desk);
+        }
+    }
+
+    /// Everything that lasts, as records: kind, length, body.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut made = |change: &Change| {
+            entry(&mut out, kind::MADE, |body| record::write_change(change, body));
+        };
+        let mut vhosts: Vec<_> = self.ledger.vhosts.iter().collect();
+        vhosts.sort_unstable_by_key(|(id, _)| **id);
+        for (id, v) in vhosts {
+            made(&Change::VhostMade { id: *id, name: v.name.clone() });
+        }
+        let mut exchanges: Vec<_> = self.ledger.exchanges.values().filter(|x| x.spec.durable).collect();
+        exchanges.sort_unstable_by_key(|x| x.id);
+        for x in &exchanges {
+            let (vhost, id, spec) = (x.vhost, x.id, x.spec.clone());
+            made(&Change::ExchangeDeclared { vhost, id, spec });
+        }
+        let mut queues: Vec<_> = self.ledger.queues.values().filter(|q| q.is_logged()).collect();
+        queues.sort_unstable_by_key(|q| q.id);
+        for q in &queues {
+            let (vhost, id, spec) = (q.vhost, q.id, q.spec.clone());
+            made(&Change::QueueDeclared { vhost, id, spec, owner: None });
+        }
+        for x in &exchanges {
+            for key in x.ways.iter().filter(|key| self.lasts(key.target)) {
+                let arguments = lockgate_model::Table::decode(&key.arguments).unwrap_or_default();
+                let (source, target, key) = (x.id, key.target, key.key.clone());
+                made(&Change::Bound(Way { source, target, key, arguments }));
+            }
+        }
+        for q in queues {
+            hold(q, &mut out);
+        }
+        out
+    }
+
+    fn lasts(&self, target: Target) -> bool {
+        match target {
+            Target::Queue(q) => self.ledger.queues.get(&q).is_some_and(Queue::is_logged),
+            Target::Exchange(x) => self.ledger.exchanges.get(&x).is_some_and(|x| x.spec.durable),
+        }
+    }
+
+    /// Applies a snapshot to an empty broker.
+    pub fn apply_snapshot(&mut self, snapshot: &[u8], journal: &mut impl Journal) -> Result<(), Malformed> {
+        const CUT: Malformed = Malformed("snapshot cut short");
+        let mut rest = snapshot;
+        while let Some((head, tail)) = rest.split_first_chunk::<5>() {
+            let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let (body, tail) = tail.split_at_checked(len).ok_or(CUT)?;
+            self.restore(head[0], body, Place::default(), journal)?;
+            rest = tail;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(CUT) }
+    }
+
+    /// The virtual hosts, for tests and tools.
+    pub fn vhosts(&self) -> impl Iterator<Item = (VhostId, &str)> {
+        self.ledger.vhosts.iter().map(|(id, v)| (*id, v.name.as_str()))
+    }
+}
+
+fn entry(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(kind);
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    write(out);
+    let len = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+/// A queue's entries that the log holds, by where it holds them.
+fn hold(q: &Queue, out: &mut Vec<u8>) {
+    let mut extents = Vec::new();
+    for block in q.line.blocks().filter(|b| b.live > 0) {
+        let count = u64::from(block.count.max(1));
+        // Bytes of an extent are not kept: its share of the block's is near enough, since
+        // they only tell when a block is full.
+        extents.extend(block.extents.iter().map(|e| (*e, block.bytes * u64::from(e.count) / count)));
+    }
+    let gone: Vec<(u64, u64)> = q.line.gone().iter().collect();
+    entry(out, kind::HELD, |body| record::write_held(q.id, q.line.next(), &extents, &gone, body));
+}

@@ -1,0 +1,100 @@
+//! Subscribing and cancelling.
+
+use super::{Answered, Broker};
+use crate::dispatch::Subscriber;
+use crate::journal::{Effects, Journal};
+use crate::ledger::QueueId;
+use lockgate_model::{Answer, CancelCause, Consumer, Event, Lane, Refusal, SessionId, Subscription};
+
+impl Broker {
+    pub(super) fn subscribe(&mut self, session: SessionId, lane: Lane, wish: Subscription) -> Answered {
+        let q = self.accessible(session, &wish.queue)?;
+        let (queue, vhost) = (q.id, q.vhost);
+        let vhost = self.ledger.vhost_name(vhost);
+        let desk = self.dispatch.desks.get_mut(&queue);
+        let taken = desk.as_ref().is_some_and(|d| {
+            let alone = d.subscribers.iter().any(|s| self.dispatch.subscribers[*s].exclusive);
+            alone || (wish.exclusive && !d.subscribers.is_empty())
+        });
+        if taken {
+            return Err(Refusal::ExclusiveUse { name: wish.queue, vhost });
+        }
+        self.next_order += 1;
+        let id = self.dispatch.subscribers.insert(Subscriber {
+            session,
+            lane,
+            handle: wish.consumer,
+            tag: wish.tag,
+            queue,
+            settled: wish.settled,
+            exclusive: wish.exclusive,
+            limit: wish.limit,
+            in_flight: 0,
+            in_ring: false,
+            order: self.next_order,
+        });
+        if let Some(desk) = desk {
+            desk.subscribers.push(id);
+            desk.was_used = true;
+        }
+        if let Some(s) = self.dispatch.sessions.get_mut(&session) {
+            s.consumers.insert(wish.consumer, id);
+        }
+        self.dispatch.revive(id);
+        Ok((Answer::Done, 0))
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        session: SessionId,
+        consumer: Consumer,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> Answered {
+        if let Some(id) = self.dispatch.subscriber(session, consumer) {
+            self.unsubscribe(id, journal, out);
+        }
+        Ok((Answer::Done, 0))
+    }
+
+    /// Ends a subscription; what it holds it keeps. The queue may go with it.
+    pub(super) fn unsubscribe(&mut self, id: usize, journal: &mut impl Journal, out: &mut Effects) {
+        let queue = self.forget(id);
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        desk.subscribers.retain(|s| *s != id);
+        desk.ring.retain(|s| *s != id);
+        let unused = desk.was_used && desk.subscribers.is_empty();
+        if unused && self.ledger.queues.get(&queue).is_some_and(|q| q.spec.auto_delete) {
+            self.drop_queue(queue, journal, out);
+        }
+    }
+
+    /// Tells all subscribers of a queue that it is gone.
+    pub(super) fn cancel_all(&mut self, subscribers: Vec<usize>, out: &mut Effects) {
+        for id in subscribers {
+            if let Some(s) = self.dispatch.subscribers.get(id) {
+                let (session, lane, consumer) = (s.session, s.lane, s.handle);
+                let cause = CancelCause::QueueDeleted;
+                out.now(session, Event::Cancelled { lane, consumer, cause });
+            }
+            self.forget(id);
+        }
+    }
+
+    /// Takes a subscriber out of everything but its queue's desk.
+    fn forget(&mut self, id: usize) -> QueueId {
+        let s = self.dispatch.subscribers.remove(id);
+        if let Some(session) = self.dispatch.sessions.get_mut(&s.session) {
+            session.consumers.remove(&s.handle);
+            // The slot will be used again: leases must not point there.
+            for lease in &session.leases {
+                if let Some(l) = self.dispatch.leases.get_mut(lease.0 as usize)
+                    && l.subscriber == Some(id)
+                {
+                    l.subscriber = None;
+                }
+            }
+        }
+        s.queue
+    }
+}

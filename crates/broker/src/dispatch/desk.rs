@@ -1,0 +1,69 @@
+//! A desk: how one queue stands with its subscribers.
+
+use crate::ledger::QueueId;
+use crate::ranges::Ranges;
+use lockgate_model::{Consumer, Lane, Name, SessionId, Ticket};
+use std::collections::VecDeque;
+
+/// One queue's deliveries.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// Entries below this were handed out, or are settled.
+    pub cursor: u64,
+    /// Entries below the cursor that came back.
+    pub returned: Ranges,
+    /// Entries below this may have been delivered before the process began.
+    pub seen: u64,
+    /// Entries handed out and not settled.
+    pub leased: u64,
+    /// Subscribers that can take something, the next one first.
+    pub ring: VecDeque<usize>,
+    /// All subscribers.
+    pub subscribers: Vec<usize>,
+    /// Single messages asked for and not in memory yet.
+    pub waiting: VecDeque<Waiting>,
+    /// It has had a subscriber: an auto-delete queue without one goes.
+    pub was_used: bool,
+    /// It stands in `Dispatch::ready`.
+    pub awake: bool,
+}
+
+/// A `Get` that waits for the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// Who asks.
+    pub session: SessionId,
+    /// On which strand.
+    pub lane: Lane,
+    /// Under which ticket.
+    pub ticket: Ticket,
+    /// It is done with when delivered.
+    pub settled: bool,
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Whose.
+    pub session: SessionId,
+    /// On which strand.
+    pub lane: Lane,
+    /// The front's handle.
+    pub handle: Consumer,
+    /// What operators see.
+    pub tag: Name,
+    /// To which queue.
+    pub queue: QueueId,
+    /// Delivered is done.
+    pub settled: bool,
+    /// It wants to be alone.
+    pub exclusive: bool,
+    /// Most entries that it may hold.
+    pub limit: Option<u32>,
+    /// Entries that it holds.
+    pub in_flight: u32,
+    /// It stands in the desk's ring.
+    pub in_ring: bool,
+    /// Counts subscriptions: who came first.
+    pub order: u64,
+}

@@ -1,0 +1,153 @@
+//! Serving: entries of a queue go to its subscribers in turn, as far as each can take them.
+
+use super::{Dispatch, Lease};
+use crate::journal::Effects;
+use crate::ledger::{QueueId, Slice};
+use lockgate_model::limits::MESSAGE_OVERHEAD_BYTES;
+use lockgate_model::{Delivery, Event, Run};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Most rounds that are dealt before everybody's room is looked at again.
+const ROUNDS_MAX: u32 = 64;
+
+/// What became of the entries served.
+#[derive(Debug, Default)]
+pub struct Served {
+    /// So many from the front of the slice are handed out.
+    pub taken: u32,
+    /// Those that are done with already: places in the slice (first, step, count).
+    pub settled: SmallVec<[(u32, u32, u32); 2]>,
+}
+
+/// Part of a slice: `count` entries from `first` on, `step` apart.
+#[derive(Clone, Copy)]
+struct Part {
+    first: u32,
+    step: u32,
+    count: u32,
+}
+
+impl Dispatch {
+    /// Hands out entries of `slice` from the front, in turn, until they or the takers run out.
+    pub fn serve(&mut self, queue: QueueId, slice: &Slice, redelivered: bool, out: &mut Effects) -> Served {
+        let mut served = Served::default();
+        while served.taken < slice.count {
+            let left = slice.count - served.taken;
+            let Some((takers, room)) = self.takers(queue) else { break };
+            let rounds = room.min(left / takers).min(ROUNDS_MAX);
+            let mut part = Part { first: served.taken, step: 1, count: 1 };
+            if takers == 1 {
+                part.count = left.min(room);
+                let taken = self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                served.taken += taken;
+            } else if rounds < 2 {
+                served.taken += self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                self.turn(queue, 1);
+            } else {
+                for n in 0..takers {
+                    part = Part { first: served.taken + n, step: takers, count: rounds };
+                    self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                    self.turn(queue, 1);
+                }
+                served.taken += takers * rounds;
+            }
+        }
+        served
+    }
+
+    /// How many subscribers can take something now, and how much each can at least.
+    /// Those that cannot leave the ring.
+    fn takers(&mut self, queue: QueueId) -> Option<(u32, u32)> {
+        let mut ring = std::mem::take(&mut self.desks.get_mut(&queue)?.ring);
+        let mut room = u32::MAX;
+        let mut shared = false;
+        ring.retain(|id| {
+            let capacity = self.capacity(*id);
+            room = room.min(capacity.max(1));
+            if let Some(s) = self.subscribers.get_mut(*id) {
+                s.in_ring = capacity > 0;
+                let lane = self.sessions.get(&s.session).and_then(|x| x.find_lane(s.lane));
+                shared |= !s.settled && lane.is_some_and(|l| l.limit.is_some());
+            }
+            capacity > 0
+        });
+        let takers = ring.len() as u32;
+        self.desks.get_mut(&queue)?.ring = ring;
+        // Subscribers that share a limit take from each other: one message at a time.
+        if shared && takers > 1 {
+            room = 1;
+        }
+        if takers == 1 {
+            let id = *self.desks.get(&queue)?.ring.front()?;
+            room = self.capacity(id);
+        }
+        (takers > 0).then_some((takers, room))
+    }
+
+    /// The first `n` in the ring have had their turn.
+    fn turn(&mut self, queue: QueueId, n: usize) {
+        if let Some(desk) = self.desks.get_mut(&queue)
+            && n <= desk.ring.len()
+        {
+            desk.ring.rotate_left(n);
+        }
+    }
+
+    /// Hands a part to the first in the ring; less of it if its window is too narrow.
+    /// Returns how many it took.
+    fn hand_out_front(
+        &mut self,
+        queue: QueueId,
+        slice: &Slice,
+        mut part: Part,
+        redelivered: bool,
+        out: &mut Effects,
+        served: &mut Served,
+    ) -> u32 {
+        let front = self.desks.get(&queue).and_then(|d| d.ring.front().copied());
+        let Some(id) = front else { return 0 };
+        let s = &self.subscribers[id];
+        let (session, lane, consumer, settled) = (s.session, s.lane, s.handle, s.settled);
+        let Some(state) = self.sessions.get_mut(&session) else { return 0 };
+        // A stride must be taken whole, or the others' turns would not fit.
+        let room = if part.step == 1 { state.window.max(0) as u64 } else { u64::MAX };
+        let cost = measure(&slice.run, slice.item, &mut part, room);
+        state.window -= cost as i64;
+        let lease = if settled {
+            served.settled.push((part.first, part.step, part.count));
+            None
+        } else {
+            let first = slice.first + u64::from(part.first);
+            Some(self.lend(Lease::new(session, lane, Some(id), queue, first, part.step, part.count)))
+        };
+        let delivery = Delivery {
+            lane,
+            consumer,
+            run: Arc::clone(&slice.run),
+            first: slice.item + part.first,
+            step: part.step,
+            count: part.count,
+            lease,
+            redelivered,
+            cost,
+        };
+        out.now(session, Event::Deliver(delivery));
+        part.count
+    }
+}
+
+/// What the entries of a part cost; cuts the part where the cost reaches `room`, but
+/// never below one entry.
+fn measure(run: &Run, item: u32, part: &mut Part, room: u64) -> u64 {
+    let mut cost = 0;
+    for n in 0..part.count {
+        if cost >= room && n > 0 {
+            part.count = n;
+            break;
+        }
+        let at = (item + part.first + n * part.step) as usize;
+        cost += (run.items[at].size() + MESSAGE_OVERHEAD_BYTES) as u64;
+    }
+    cost
+}

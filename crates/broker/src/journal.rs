@@ -1,0 +1,112 @@
+//! What the broker asks of whoever keeps its log, and what it asks to be fetched or put aside.
+
+use crate::ledger::PageId;
+use lockgate_model::{Event, Run, SessionId};
+use std::sync::Arc;
+
+/// Where a record is in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Where it begins.
+    pub pos: u64,
+    /// How long it is.
+    pub len: u32,
+}
+
+impl Place {
+    /// The position that must be committed for this record to be.
+    pub fn end(self) -> u64 {
+        self.pos + u64::from(self.len)
+    }
+}
+
+/// The log as the broker sees it.
+pub trait Journal {
+    /// Appends a record and says where it will be.
+    fn append(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Place;
+
+    /// The record at this place has become worth more (or less) keeping.
+    fn weigh(&mut self, place: Place, delta: i64);
+}
+
+/// A journal that keeps nothing: for tests, and for what need not last.
+#[derive(Debug, Default)]
+pub struct NoJournal;
+
+impl Journal for NoJournal {
+    fn append(&mut self, _: u8, write: impl FnOnce(&mut Vec<u8>)) -> Place {
+        write(&mut Vec::new());
+        Place::default()
+    }
+
+    fn weigh(&mut self, _: Place, _: i64) {}
+}
+
+/// What comes out of the broker.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// For sessions, in order.
+    pub events: Vec<Effect>,
+    /// For the disk, in order.
+    pub io: Vec<Io>,
+}
+
+/// An event for a session, to leave when the log is committed up to `after`.
+#[derive(Debug)]
+pub struct Effect {
+    /// Whose it is.
+    pub session: SessionId,
+    /// 0: it waits for nothing.
+    pub after: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Effects {
+    /// An event that waits for nothing.
+    pub fn now(&mut self, session: SessionId, event: Event) {
+        self.events.push(Effect { session, after: 0, event });
+    }
+
+    /// An event that waits for the log.
+    pub fn after(&mut self, after: u64, session: SessionId, event: Event) {
+        self.events.push(Effect { session, after, event });
+    }
+}
+
+/// Which block of which queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockKey {
+    /// The queue.
+    pub queue: crate::ledger::QueueId,
+    /// The block's first entry.
+    pub first: u64,
+}
+
+/// Work for the disk. Done in order; only `Load` and `LoadPage` are answered, by `Broker::loaded`.
+#[derive(Debug)]
+pub enum Io {
+    /// Read these records and bring their items, from `skip`, `count` of them, as one run.
+    Load {
+        /// For whom.
+        key: BlockKey,
+        /// (record, skip, count), in order.
+        parts: Vec<(Place, u32, u32)>,
+    },
+    /// Bring a page back.
+    LoadPage {
+        /// For whom.
+        key: BlockKey,
+        /// Which.
+        page: PageId,
+    },
+    /// Write a page.
+    Store {
+        /// Under which id.
+        page: PageId,
+        /// What is in it.
+        run: Arc<Run>,
+    },
+    /// A page is not needed any more.
+    Free(PageId),
+}

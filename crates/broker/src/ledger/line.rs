@@ -1,0 +1,418 @@
+//! A line: the entries of one queue in order, each with a number that is never used again.
+//!
+//! It knows what has come and what has been settled. What has been handed out
+//! to whom is not its business: that is volatile and lives in `dispatch`.
+
+use super::block::{Block, Body, Extent, PageId};
+use crate::journal::{Journal, Place};
+use crate::ranges::Ranges;
+use lockgate_model::Run;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A drained queue keeps this much memory for what comes next, no more: there may be many.
+const KEEP_MAX: usize = 16 * 1024;
+
+/// Entries `first..first + count`, which are items `item..` of a run.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// Where they are.
+    pub run: Arc<Run>,
+    /// The first one's place in the run.
+    pub item: u32,
+    /// Its number in the line.
+    pub first: u64,
+    /// How many.
+    pub count: u32,
+}
+
+/// What `Line::read` found.
+#[derive(Debug)]
+pub enum Read {
+    /// Entries in memory.
+    Slice(Slice),
+    /// They are on the disk: the block that begins there.
+    Away(u64),
+}
+
+/// The entries of one queue.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// In order of their numbers; there may be gaps between them, but the last is the newest.
+    blocks: VecDeque<Block>,
+    /// The next entry's number.
+    next: u64,
+    /// Entries not yet settled.
+    live: u64,
+    /// Bytes of messages in memory.
+    resident: u64,
+    /// Settled entries at or above `head()` that still stand in a block.
+    gone: Ranges,
+}
+
+/// What became of a block's memory.
+#[derive(Debug)]
+pub enum Evicted {
+    /// The log has it all.
+    Dropped,
+    /// It must be written to a page.
+    Stored(Arc<Run>),
+}
+
+impl Line {
+    /// Entries not yet settled.
+    pub fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// The next entry's number.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Bytes of messages in memory.
+    pub fn resident(&self) -> u64 {
+        self.resident
+    }
+
+    /// The oldest number that may still be unsettled.
+    pub fn head(&self) -> u64 {
+        self.blocks.front().map_or(self.next, |b| b.first)
+    }
+
+    /// Numbers below this were given out before, whatever became of them.
+    pub fn skip_to(&mut self, next: u64) {
+        self.next = self.next.max(next);
+    }
+
+    /// Appends items `from..to` of a run; `place` is the record that holds them, if one does.
+    /// Returns the first one's number.
+    pub fn append(&mut self, run: &Run, from: usize, to: usize, logged: Option<Logged>) -> u64 {
+        let first = self.next;
+        let mut at = from;
+        while at < to {
+            let block = self.tail();
+            let end = at + fitting(run, at, to, block);
+            let before = block.resident();
+            if let Body::Open(builder) = &mut block.body {
+                builder.copy(run, at, end);
+            }
+            let (n, grown) = ((end - at) as u32, block.resident() - before);
+            if let Some(l) = logged {
+                let first = block.end();
+                block.note(Extent { first, count: n, skip: (at - from) as u32, place: l.place, weight: l.weight });
+            }
+            block.count += n;
+            block.live += n;
+            block.bytes += grown;
+            self.resident += grown;
+            self.next += u64::from(n);
+            self.live += u64::from(n);
+            at = end;
+        }
+        first
+    }
+
+    /// The open block at the end, made if need be.
+    fn tail(&mut self) -> &mut Block {
+        let fresh = match self.blocks.back_mut() {
+            Some(b) if b.is_full() => {
+                b.seal();
+                true
+            }
+            Some(b) => !matches!(b.body, Body::Open(_)) || b.end() != self.next,
+            None => true,
+        };
+        if fresh {
+            self.blocks.push_back(Block::open(self.next));
+        }
+        let at = self.blocks.len() - 1;
+        &mut self.blocks[at]
+    }
+
+    /// Replay: a record holds these entries. `bytes` is what they weigh in memory.
+    pub fn restore(&mut self, extent: Extent, bytes: u64) {
+        let appendable = self.blocks.back().is_some_and(|b| {
+            b.end() == extent.first && !b.is_full() && matches!(b.body, Body::Away(None))
+        });
+        if !appendable {
+            let mut block = Block::open(extent.first);
+            block.body = Body::Away(None);
+            self.blocks.push_back(block);
+        }
+        if let Some(block) = self.blocks.back_mut() {
+            block.count += extent.count;
+            block.live += extent.count;
+            block.bytes += bytes;
+            block.extents.push(extent);
+        }
+        self.next = self.next.max(extent.first + u64::from(extent.count));
+        self.live += u64::from(extent.count);
+    }
+
+    /// Entries `from..to` are done with; those that are not there are passed over.
+    /// Returns how many went. Says to `journal` what weight the log lost; pages no
+    /// longer needed go to `pages`.
+    pub fn settle(&mut self, from: u64, to: u64, journal: &mut impl Journal, pages: &mut Vec<PageId>) -> u64 {
+        let (mut at, mut went) = (from.max(self.head()), 0);
+        let mut i = self.index_of(at);
+        while at < to && i < self.blocks.len() {
+            let (start, end) = (self.blocks[i].first.max(at), self.blocks[i].end().min(to));
+            i += 1;
+            at = at.max(end);
+            if start < end {
+                went += self.settle_in(i - 1, start, end, journal, pages);
+            }
+        }
+        self.live -= went;
+        self.trim();
+        went
+    }
+
+    fn settle_in(
+        &mut self,
+        i: usize,
+        from: u64,
+        to: u64,
+        journal: &mut impl Journal,
+        pages: &mut Vec<PageId>,
+    ) -> u64 {
+        let newest = i + 1 == self.blocks.len() && to == self.next;
+        let block = &mut self.blocks[i];
+        let mut went = 0;
+        let mut lose = |from: u64, to: u64| {
+            went += to - from;
+            block.weigh(from, to, |place, weight| journal.weigh(place, -(weight as i64)));
+        };
+        if self.gone.is_empty() {
+            lose(from, to);
+        } else {
+            let mut at = from;
+            for (s, e) in self.gone.within(from, to) {
+                lose(at, s);
+                at = e;
+            }
+            lose(at, to);
+        }
+        block.live -= went as u32;
+        // A whole block at the head goes at once; anything else is remembered.
+        if block.live > 0 || i > 0 {
+            self.gone.insert(from, to);
+        }
+        if block.live == 0 {
+            self.resident -= block.resident();
+            block.extents = Vec::new();
+            match std::mem::replace(&mut block.body, Body::Gone) {
+                // The queue is drained as fast as it is filled: keep the memory for what comes next.
+                Body::Open(mut builder) if newest => {
+                    builder.clear();
+                    self.gone.remove(block.first, block.end());
+                    *block = Block::open(self.next);
+                    if builder.capacity() <= KEEP_MAX {
+                        block.body = Body::Open(builder);
+                    }
+                }
+                Body::Away(Some(page)) | Body::Coming(Some(page)) => pages.push(page),
+                _ => {}
+            }
+        }
+        went
+    }
+
+    /// Forgets settled blocks at the head.
+    fn trim(&mut self) {
+        while let Some(b) = self.blocks.front() {
+            if b.live > 0 || matches!(b.body, Body::Open(_)) {
+                break;
+            }
+            let (first, end) = (b.first, b.end());
+            if !self.gone.is_empty() {
+                self.gone.remove(first, end);
+            }
+            self.blocks.pop_front();
+        }
+    }
+
+    /// The index of the block that `n` is in, or of the next one after it.
+    fn index_of(&self, n: u64) -> usize {
+        match self.blocks.front() {
+            Some(b) if n < b.end() => 0,
+            _ => self.blocks.partition_point(|b| b.end() <= n),
+        }
+    }
+
+    /// The first unsettled entry at or above `from`.
+    pub fn next_live(&self, from: u64) -> Option<u64> {
+        let (mut n, mut i) = (from, self.index_of(from));
+        while let Some(b) = self.blocks.get(i) {
+            n = n.max(b.first);
+            match self.gone.around(n) {
+                Some((_, end)) => n = end,
+                None if n < b.end() => return Some(n),
+                None => {}
+            }
+            i = if n >= b.end() { i + 1 } else { i };
+        }
+        None
+    }
+
+    /// Reads from the live entry `from` on, at most up to `to`: as far as its block and no
+    /// settled entry reaches. Seals the block if it is open.
+    pub fn read(&mut self, from: u64, to: u64) -> Option<Read> {
+        let i = self.index_of(from);
+        let gone = self.gone.next_start(from).unwrap_or(u64::MAX);
+        let block = self.blocks.get_mut(i)?;
+        if from < block.first {
+            return None;
+        }
+        block.seal();
+        let end = block.end().min(to).min(gone);
+        match &block.body {
+            Body::Here(run) => Some(Read::Slice(Slice {
+                run: Arc::clone(run),
+                item: (from - block.first) as u32,
+                first: from,
+                count: (end - from) as u32,
+            })),
+            _ => Some(Read::Away(block.first)),
+        }
+    }
+
+    /// Live entries `from..to` counted.
+    pub fn live_within(&self, from: u64, to: u64) -> u64 {
+        let (mut n, mut i) = (0, self.index_of(from));
+        while let Some(b) = self.blocks.get(i)
+            && b.first < to
+        {
+            let (s, e) = (b.first.max(from), b.end().min(to));
+            n += if s < e { e - s - self.gone.count_within(s, e) } else { 0 };
+            i += 1;
+        }
+        n
+    }
+
+    /// The blocks that are away among the `ahead` ones from the entry `from` on, marked
+    /// as coming: each is given to `fetch`.
+    pub fn want(&mut self, from: u64, ahead: usize, mut fetch: impl FnMut(&Block, Option<PageId>)) {
+        let start = self.index_of(from);
+        for block in self.blocks.iter_mut().skip(start).take(ahead) {
+            if let Body::Away(page) = block.body {
+                block.body = Body::Coming(page);
+                fetch(block, page);
+            }
+        }
+    }
+
+    /// A block that was coming is here. False if it is not wanted any more.
+    pub fn arrived(&mut self, first: u64, run: Arc<Run>, pages: &mut Vec<PageId>) -> bool {
+        let i = self.index_of(first);
+        let Some(block) = self.blocks.get_mut(i).filter(|b| b.first == first) else { return false };
+        let Body::Coming(page) = block.body else { return false };
+        assert_eq!(run.items.len(), block.count as usize, "a block came back with another length");
+        pages.extend(page);
+        self.resident += run.bytes.len() as u64;
+        block.body = Body::Here(run);
+        true
+    }
+
+    /// Puts away the newest sealed block in memory that begins at or above `floor`.
+    pub fn evict(&mut self, floor: u64, page: impl FnOnce() -> PageId) -> Option<(PageId, Evicted)> {
+        let last = self.blocks.len().checked_sub(1)?;
+        for i in (0..=last).rev() {
+            let block = &mut self.blocks[i];
+            if block.first < floor {
+                return None;
+            }
+            let run = match &block.body {
+                Body::Here(run) => run,
+                Body::Open(_) | Body::Gone => continue,
+                // Behind the newest block in memory all is away already.
+                Body::Away(_) | Body::Coming(_) => return None,
+            };
+            self.resident -= run.bytes.len() as u64;
+            let (run, logged) = (Arc::clone(run), block.is_logged());
+            let id = page();
+            block.body = Body::Away((!logged).then_some(id));
+            return Some((id, if logged { Evicted::Dropped } else { Evicted::Stored(run) }));
+        }
+        None
+    }
+
+    /// True if the block at the end has just been filled.
+    pub fn seal_full(&mut self) -> bool {
+        match self.blocks.back_mut() {
+            Some(b) if b.is_full() && matches!(b.body, Body::Open(_)) => {
+                b.seal();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A record has been copied to a new place: its weight, as far as it lives, goes along.
+    pub fn moved(&mut self, first: u64, count: u32, from: Place, to: Place, journal: &mut impl Journal) {
+        let end = first + u64::from(count);
+        let mut i = self.index_of(first);
+        while let Some(b) = self.blocks.get_mut(i)
+            && b.first < end
+        {
+            for e in b.extents.iter_mut().filter(|e| e.place == from) {
+                let last = e.first + u64::from(e.count);
+                let live = u64::from(e.count) - self.gone.count_within(e.first, last);
+                let weight = (live * u64::from(e.weight)) as i64;
+                journal.weigh(from, -weight);
+                journal.weigh(to, weight);
+                e.place = to;
+            }
+            i += 1;
+        }
+    }
+
+    /// All blocks, for snapshots.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter()
+    }
+
+    /// Settled entries that still stand in a block.
+    pub fn gone(&self) -> &Ranges {
+        &self.gone
+    }
+
+    /// True if any of `from..to` is in the log.
+    pub fn any_logged(&self, from: u64, to: u64) -> bool {
+        let mut i = self.index_of(from);
+        while let Some(b) = self.blocks.get(i)
+            && b.first < to
+        {
+            if !b.extents.is_empty() {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+}
+
+/// What the log holds of entries being appended.
+#[derive(Clone, Copy, Debug)]
+pub struct Logged {
+    /// The record.
+    pub place: Place,
+    /// What each entry counts of its weight.
+    pub weight: u32,
+}
+
+/// How many items from `at` go into the block: at least one, and no more than fill it.
+fn fitting(run: &Run, at: usize, to: usize, block: &Block) -> usize {
+    let room = (super::block::BLOCK_ENTRIES - block.count) as usize;
+    let mut bytes = block.bytes;
+    let mut n = 0;
+    for item in &run.items[at..to.min(at + room)] {
+        n += 1;
+        bytes += item.size() as u64;
+        if bytes >= super::block::BLOCK_BYTES as u64 {
+            break;
+        }
+    }
+    n.max(1)
+}

@@ -1,0 +1,226 @@
+//! The durable half of the broker: what is declared and what waits. Changed by `apply`
+//! alone, so that replaying the log makes the same ledger again.
+
+mod block;
+mod exchange;
+mod line;
+mod queue;
+
+pub use block::{Extent, PageId};
+pub use exchange::{Exchange, Target, Way, WayKey};
+pub use line::{Evicted, Line, Logged, Read, Slice};
+pub use queue::Queue;
+
+use crate::journal::Journal;
+use crate::record::Change;
+use crate::route::Table as RouteTable;
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+use lockgate_model::{ExchangeSpec, Name, QueueSpec};
+
+/// A virtual host's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VhostId(pub u32);
+
+/// An exchange's id, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeId(pub u32);
+
+/// A queue's id, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub u32);
+
+/// A virtual host.
+#[derive(Debug)]
+pub struct Vhost {
+    /// Its name.
+    pub name: Name,
+    /// Its exchanges.
+    pub exchanges: HashMap<Name, ExchangeId>,
+    /// Its queues.
+    pub queues: HashMap<Name, QueueId>,
+}
+
+/// A map by id: the ids are our own, so the hash needs no secret.
+pub type ById<K, V> = HashMap<K, V, FixedState>;
+
+/// Everything that is declared and everything that waits.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By id.
+    pub vhosts: ById<VhostId, Vhost>,
+    /// By name.
+    pub vhost_names: HashMap<Name, VhostId>,
+    /// By id.
+    pub exchanges: ById<ExchangeId, Exchange>,
+    /// By id.
+    pub queues: ById<QueueId, Queue>,
+    /// The next id of any kind: one counter for all.
+    pub next_id: u32,
+    /// Counts changes of what is declared; caches of routes live as long as it stands still.
+    pub epoch: u64,
+}
+
+impl Ledger {
+    /// An id never given before.
+    pub fn fresh_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// The virtual host of that name.
+    pub fn vhost(&self, name: &str) -> Option<VhostId> {
+        self.vhost_names.get(name).copied()
+    }
+
+    /// The queue of that name.
+    pub fn queue_named(&self, vhost: VhostId, name: &str) -> Option<&Queue> {
+        let id = self.vhosts.get(&vhost)?.queues.get(name)?;
+        self.queues.get(id)
+    }
+
+    /// The exchange of that name.
+    pub fn exchange_named(&self, vhost: VhostId, name: &str) -> Option<&Exchange> {
+        let id = self.vhosts.get(&vhost)?.exchanges.get(name)?;
+        self.exchanges.get(id)
+    }
+
+    /// The name of a virtual host.
+    pub fn vhost_name(&self, id: VhostId) -> Name {
+        self.vhosts.get(&id).map(|v| v.name.clone()).unwrap_or_default()
+    }
+
+    /// Makes a change of what is declared. A change that is made already, or whose object is
+    /// gone, changes nothing: replay may meet both.
+    pub fn apply(&mut self, change: &Change, journal: &mut impl Journal, pages: &mut Vec<PageId>) {
+        self.epoch += 1;
+        match change {
+            Change::VhostMade { id, name } => self.make_vhost(*id, name),
+            Change::ExchangeDeclared { vhost, id, spec } => self.declare_exchange(*vhost, *id, spec),
+            Change::ExchangeDeleted { id } => self.delete_exchange(*id),
+            Change::QueueDeclared { vhost, id, spec, owner } => {
+                self.declare_queue(*vhost, *id, spec);
+                if let Some(q) = self.queues.get_mut(id) {
+                    q.owner = *owner;
+                }
+            }
+            Change::QueueDeleted { id } => self.delete_queue(*id, journal, pages),
+            Change::Bound(way) => self.bind(way),
+            Change::Unbound(way) => self.unbind(way),
+        }
+    }
+
+    fn took(&mut self, id: u32) {
+        self.next_id = self.next_id.max(id.saturating_add(1));
+    }
+
+    fn make_vhost(&mut self, id: VhostId, name: &Name) {
+        self.took(id.0);
+        self.vhost_names.insert(name.clone(), id);
+        self.vhosts.entry(id).or_insert_with(|| Vhost {
+            name: name.clone(),
+            exchanges: HashMap::new(),
+            queues: HashMap::new(),
+        });
+    }
+
+    fn declare_exchange(&mut self, vhost: VhostId, id: ExchangeId, spec: &ExchangeSpec) {
+        self.took(id.0);
+        let Some(v) = self.vhosts.get_mut(&vhost) else { return };
+        v.exchanges.insert(spec.name.clone(), id);
+        self.exchanges.entry(id).or_insert_with(|| Exchange {
+            id,
+            vhost,
+            spec: spec.clone(),
+            ways: HashSet::new(),
+            table: RouteTable::new(spec.kind),
+            inbound: HashSet::new(),
+        });
+    }
+
+    fn declare_queue(&mut self, vhost: VhostId, id: QueueId, spec: &QueueSpec) {
+        self.took(id.0);
+        let Some(v) = self.vhosts.get_mut(&vhost) else { return };
+        v.queues.insert(spec.name.clone(), id);
+        self.queues.entry(id).or_insert_with(|| Queue {
+            id,
+            vhost,
+            spec: spec.clone(),
+            owner: None,
+            line: Line::default(),
+            inbound: HashSet::new(),
+        });
+    }
+
+    fn delete_exchange(&mut self, id: ExchangeId) {
+        let Some(x) = self.exchanges.remove(&id) else { return };
+        if let Some(v) = self.vhosts.get_mut(&x.vhost) {
+            v.exchanges.remove(&x.spec.name);
+        }
+        for (source, key) in &x.inbound {
+            self.cut(*source, key);
+        }
+        for key in x.ways {
+            match key.target {
+                Target::Queue(q) => self.queues.get_mut(&q).map(|q| q.inbound.remove(&(id, key))),
+                Target::Exchange(x) => {
+                    self.exchanges.get_mut(&x).map(|x| x.inbound.remove(&(id, key)))
+                }
+            };
+        }
+    }
+
+    fn delete_queue(&mut self, id: QueueId, journal: &mut impl Journal, pages: &mut Vec<PageId>) {
+        let Some(mut q) = self.queues.remove(&id) else { return };
+        if let Some(v) = self.vhosts.get_mut(&q.vhost) {
+            v.queues.remove(&q.spec.name);
+        }
+        for (source, key) in &q.inbound {
+            self.cut(*source, key);
+        }
+        let (head, next) = (q.line.head(), q.line.next());
+        q.line.settle(head, next, journal, pages);
+    }
+
+    /// Takes a way out of the exchange it leaves from.
+    fn cut(&mut self, source: ExchangeId, key: &WayKey) {
+        if let Some(x) = self.exchanges.get_mut(&source)
+            && x.ways.remove(key)
+        {
+            x.table.remove(key);
+        }
+    }
+
+    fn bind(&mut self, way: &Way) {
+        let key = way.identity();
+        let there = match key.target {
+            Target::Queue(q) => self.queues.contains_key(&q),
+            Target::Exchange(x) => self.exchanges.contains_key(&x),
+        };
+        let Some(source) = self.exchanges.get_mut(&way.source).filter(|_| there) else { return };
+        if !source.ways.insert(key.clone()) {
+            return;
+        }
+        source.table.add(&key, &way.arguments);
+        match key.target {
+            Target::Queue(q) => {
+                self.queues.get_mut(&q).map(|q| q.inbound.insert((way.source, key)))
+            }
+            Target::Exchange(x) => {
+                self.exchanges.get_mut(&x).map(|x| x.inbound.insert((way.source, key)))
+            }
+        };
+    }
+
+    fn unbind(&mut self, way: &Way) {
+        let key = way.identity();
+        self.cut(way.source, &key);
+        match key.target {
+            Target::Queue(q) => {
+                self.queues.get_mut(&q).map(|q| q.inbound.remove(&(way.source, key)))
+            }
+            Target::Exchange(x) => {
+                self.exchanges.get_mut(&x).map(|x| x.inbound.remove(&(way.source, key)))
+            }
+        };
+    }
+}

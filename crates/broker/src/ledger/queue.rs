@@ -1,0 +1,31 @@
+//! A queue: its declaration and its entries.
+
+use super::exchange::WayKey;
+use super::line::Line;
+use super::{ExchangeId, QueueId, VhostId};
+use hashbrown::HashSet;
+use lockgate_model::{QueueSpec, SessionId};
+
+/// A queue.
+#[derive(Debug)]
+pub struct Queue {
+    /// Its id.
+    pub id: QueueId,
+    /// Where it is.
+    pub vhost: VhostId,
+    /// As declared.
+    pub spec: QueueSpec,
+    /// The session it is exclusive to.
+    pub owner: Option<SessionId>,
+    /// Its entries.
+    pub line: Line,
+    /// Ways that lead here.
+    pub inbound: HashSet<(ExchangeId, WayKey)>,
+}
+
+impl Queue {
+    /// True if it is in the log: what dies with its session never is.
+    pub fn is_logged(&self) -> bool {
+        self.spec.durable && self.owner.is_none()
+    }
+}
