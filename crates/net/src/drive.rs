@@ -1,0 +1,389 @@
+//! The one drive loop: carries bytes between a stream and a session, commands and
+//! events between the session and the engine, and tells the session the time. It
+//! knows no protocol by name and judges nothing that a peer says.
+//!
+//! ```text
+//!          +--------------------- one round ----------------------+
+//!  wake -> | admitted? | read, receive | submit, events | write    | -> again while anything moved
+//!          +-------------------------------------------------------+    (a few rounds, then others' turn)
+//! ```
+//!
+//! One task per connection. Between polls it holds its state and what is truly its
+//! own: unused input, unwritten output. Buffers belong to the thread (`Scratch`).
+
+mod closing;
+mod flow;
+mod outlet;
+mod scratch;
+
+mod timer;
+
+use crate::door::{Admission, Doorkeeper};
+use crate::engine::{Engine, Port};
+use crate::intake::{Intake, Read};
+use crate::roll::{Roll, Seat, Stage};
+use crate::{Clock, Settings, Stats};
+use bytes::Bytes;
+use closing::{End, Phase};
+use flow::Flow;
+use lockgate_front::{Front, Login, Peer, Session, Verdict};
+use lockgate_model::Time;
+use lockgate_model::limits::{BODY_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX};
+use outlet::Outlet;
+use scratch::Scratch;
+use std::future::Future;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use timer::Timer;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// What all connections of a server share.
+pub(crate) struct House<E> {
+    pub(crate) engine: E,
+    pub(crate) door: Arc<dyn Doorkeeper>,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) roll: Arc<Roll>,
+}
+
+/// Rounds of one poll before others get their turn: four full reads.
+const ROUNDS: usize = 4;
+
+/// Bytes that may wait for a peer that has not logged in.
+const UNAUTHENTICATED_OUTPUT_MAX: usize = 16 * 1024;
+
+/// No frame is longer than the longest body and what stands around it.
+const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX as usize + 1024 * 1024;
+
+/// One connection.
+pub(crate) struct Driver<S, E: Engine> {
+    stream: S,
+    session: Box<dyn Session>,
+    /// None before the peer is let in (it costs the engine nothing till then) and after the end.
+    port: Option<E::Port>,
+    house: Arc<House<E>>,
+    seat: Seat,
+    peer: Peer,
+    /// The listener's kind, for the log.
+    kind: Arc<str>,
+    intake: Intake,
+    outlet: Outlet,
+    flow: Flow,
+    /// A login that is being judged.
+    admission: Option<Admission>,
+    timer: Timer,
+    phase: Phase,
+    /// Why it ends, once that is known.
+    end: Option<End>,
+    /// The stage that the session has been told.
+    stage: Stage,
+    enrolled: bool,
+    /// The peer has sent something that the session has not seen yet.
+    heard: bool,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl<S, E> Driver<S, E>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    E: Engine,
+{
+    /// Drives a new connection. The future is to be spawned as a task of its own.
+    pub(crate) fn new(
+        stream: S,
+        front: &dyn Front,
+        kind: Arc<str>,
+        peer: Peer,
+        house: Arc<House<E>>,
+        seat: Seat,
+    ) -> Self {
+        let session = front.open(&peer);
+        house.stats.accepted.fetch_add(1, Relaxed);
+        Driver {
+            stream,
+            session,
+            port: None,
+            house,
+            seat,
+            peer,
+            kind,
+            intake: Intake::default(),
+            outlet: Outlet::default(),
+            flow: Flow::default(),
+            admission: None,
+            timer: Timer::default(),
+            phase: Phase::Open,
+            end: None,
+            stage: Stage::Serving,
+            enrolled: false,
+            heard: false,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, s: &mut Scratch) -> ControlFlow<End> {
+        let now = self.house.clock.now();
+        self.heed(cx, now, s)?;
+        self.look_at_time(now, s)?;
+        for _ in 0..ROUNDS {
+            let moved = match self.phase {
+                Phase::Open => self.serve(cx, now, s)?,
+                _ => self.wind_up(cx, now, s)?,
+            };
+            if !moved {
+                self.arm(cx);
+                return Continue(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Continue(())
+    }
+
+    /// Heeds the server's stop.
+    fn heed(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> ControlFlow<End> {
+        if !self.enrolled {
+            self.enrolled = true;
+            self.seat.enroll(cx.waker());
+        }
+        let stage = self.house.roll.stage();
+        if stage != self.stage {
+            self.stage = stage;
+            if stage == Stage::Cut {
+                return Break(End::Cut);
+            }
+            if self.phase == Phase::Open {
+                self.session.stop(now, &mut s.out);
+                self.heed_output(now, s);
+            }
+        }
+        Continue(())
+    }
+
+    /// One round of a connection that is open. True if anything moved.
+    fn serve(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Time,
+        s: &mut Scratch,
+    ) -> ControlFlow<End, bool> {
+        let mut moved = self.admit(cx, now, s);
+        moved |= self.read(cx, now, s)?;
+        moved |= self.exchange(cx, now, s);
+        moved |= self.write(cx, now, s)?;
+        Continue(moved)
+    }
+
+    /// Looks whether a login has been judged.
+    fn admit(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> bool {
+        let Some(admission) = &mut self.admission else { return false };
+        let Poll::Ready(verdict) = admission.as_mut().poll(cx) else { return false };
+        self.admission = None;
+        match verdict {
+            Verdict::Admitted(_) => {
+                self.seat.let_in();
+                self.port.get_or_insert_with(|| self.house.engine.connect());
+            }
+            Verdict::Denied(_) => {
+                self.house.stats.logins_denied.fetch_add(1, Relaxed);
+            }
+        }
+        self.session.admitted(verdict, now, &mut s.out);
+        self.heed_output(now, s);
+        true
+    }
+
+    fn ask(&mut self, login: Login) {
+        let verdict = self.house.door.admit(login, &self.peer);
+        let delay = self.house.settings.denied_delay;
+        self.admission = Some(Box::pin(async move {
+            let verdict = verdict.await;
+            if matches!(verdict, Verdict::Denied(_)) && !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            verdict
+        }));
+    }
+
+    /// Reads once and lets the session have it.
+    fn read(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> ControlFlow<End, bool> {
+        if self.phase != Phase::Open || self.held_back(s) || !self.session.wants_input() {
+            return Continue(false);
+        }
+        if let Some(input) = self.intake.again() {
+            self.receive(input, now, s);
+            return Continue(true);
+        }
+        let most = self.readable();
+        if most == 0 {
+            self.close(End::TooMuch, None, now, s);
+            return Continue(true);
+        }
+        let read = self.intake.poll_read(&mut self.stream, cx, &mut s.blocks, most);
+        let (n, input) = match read {
+            Poll::Pending => return Continue(false),
+            Poll::Ready(Err(e)) => return Break(End::Failed(e)),
+            Poll::Ready(Ok(Read::End)) => {
+                self.close(End::Gone, None, now, s);
+                return Continue(true);
+            }
+            Poll::Ready(Ok(Read::Some(n))) => (n, None),
+            Poll::Ready(Ok(Read::Enough(n, input))) => (n, Some(input)),
+        };
+        self.bytes_read += n as u64;
+        s.read += n as u64;
+        match input {
+            Some(input) => self.receive(input, now, s),
+            None => self.heard = true,
+        }
+        Continue(true)
+    }
+
+    /// How much may be read: before a peer is let in, so much in all.
+    fn readable(&self) -> usize {
+        match self.seat.is_let_in() {
+            true => usize::MAX,
+            false => UNAUTHENTICATED_BYTES_MAX.saturating_sub(self.bytes_read as usize),
+        }
+    }
+
+    fn receive(&mut self, input: Bytes, now: Time, s: &mut Scratch) {
+        let received = self.session.receive(&input, now, &mut s.out);
+        self.heard = false;
+        self.heed_output(now, s);
+        if self.phase != Phase::Open {
+            return;
+        }
+        let let_in = self.seat.is_let_in();
+        let most = if let_in { FRAME_BYTES_MAX } else { UNAUTHENTICATED_BYTES_MAX };
+        if self.intake.left(input, received, self.session.wants_input(), most).is_err() {
+            self.close(End::TooMuch, None, now, s);
+        }
+    }
+
+    /// True while the peer is not to be read, whatever the session wants.
+    fn held_back(&self, s: &Scratch) -> bool {
+        self.flow.holds() || self.is_full(s)
+    }
+
+    /// True while too much waits for the peer to read it.
+    fn is_full(&self, s: &Scratch) -> bool {
+        let most = match self.seat.is_let_in() {
+            true => self.house.settings.output_max,
+            false => self.house.settings.output_max.min(UNAUTHENTICATED_OUTPUT_MAX),
+        };
+        self.outlet.waiting(s) >= most
+    }
+
+    /// Hands commands to the engine and takes what it tells, which it mostly does at once.
+    fn exchange(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> bool {
+        let mut moved = false;
+        while self.phase == Phase::Open {
+            if !s.out.commands.is_empty() {
+                self.submit(now, s);
+                moved = true;
+            }
+            // Events that are left where they are bound themselves: the engine's window is spent.
+            let Some(port) = &self.port else { break };
+            if s.quiet || self.outlet.waiting(s) >= self.house.settings.output_max {
+                break;
+            }
+            match port.poll_events(cx, &mut s.events) {
+                Poll::Pending => s.quiet = true,
+                Poll::Ready(()) => {
+                    self.flow.hear(&s.events);
+                    self.session.events(&mut s.events, now, &mut s.out);
+                    debug_assert!(s.events.is_empty(), "a session takes all events");
+                    s.events.clear();
+                    self.heed_output(now, s);
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn submit(&mut self, now: Time, s: &mut Scratch) {
+        self.outlet.window.join(&mut s.out.commands);
+        self.flow.say(&s.out.commands);
+        let port = self.port.get_or_insert_with(|| self.house.engine.connect());
+        port.submit(&mut s.out.commands, now);
+        s.out.commands.clear();
+        s.quiet = false;
+    }
+
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Time,
+        s: &mut Scratch,
+    ) -> ControlFlow<End, bool> {
+        let n = match self.outlet.write(&mut self.stream, cx, s) {
+            Ok(n) => n,
+            Err(e) => return Break(End::Failed(e)),
+        };
+        self.bytes_written += n as u64;
+        s.written += n as u64;
+        let drained = self.outlet.waiting(s) == 0;
+        let mut moved = n > 0;
+        if self.phase == Phase::Open && self.outlet.window.is_due(drained) {
+            self.submit(now, s);
+            moved = true;
+        }
+        Continue(moved)
+    }
+
+    /// Does what a session's output asks for beside bytes and commands.
+    fn heed_output(&mut self, now: Time, s: &mut Scratch) {
+        self.outlet.window.encoded(std::mem::take(&mut s.out.delivered));
+        if let Some(close) = s.out.close.take() {
+            self.close(End::Told(close.cause), Some(close.linger), now, s);
+        } else if let Some(login) = s.out.login.take() {
+            self.ask(login);
+        }
+    }
+}
+
+impl<S, E> Future for Driver<S, E>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    E: Engine,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let mut scratch = Scratch::take();
+        this.outlet.unpack(&mut scratch);
+        // A session that panics takes down its own connection and nothing else; what
+        // it leaves is dropped with it.
+        let turn = std::panic::AssertUnwindSafe(|| this.turn(cx, &mut scratch));
+        let end = match std::panic::catch_unwind(turn) {
+            Ok(Continue(())) => None,
+            Ok(Break(end)) => Some(end),
+            Err(_) => {
+                scratch = Scratch::take();
+                Some(End::Panicked)
+            }
+        };
+        this.house.stats.moved(scratch.read, scratch.written);
+        match end {
+            None => {
+                this.intake.park();
+                this.outlet.pack(&mut scratch);
+                scratch.give_back();
+                Poll::Pending
+            }
+            Some(end) => {
+                this.finish(end, &mut scratch);
+                scratch.give_back();
+                Poll::Ready(())
+            }
+        }
+    }
+}
