@@ -322,6 +322,8 @@ impl<D: Disk> Log<D> {
         self.checkpoint_at = now;
         self.checkpoint_bytes = body.len() as u64;
         self.since_checkpoint = 0;
+        // A recovery from here would not see the mark of the last close.
+        self.closed = false;
         self.flush();
         let sealed = self.segments.values().filter(|s| s.sealed && s.end < covers);
         let segments = sealed.map(|s| (s.base.0, s.end)).collect();

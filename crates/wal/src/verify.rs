@@ -71,10 +71,11 @@ struct Look {
 pub fn verify<D: Disk>(disk: &D) -> Result<VerifyReport, OpenError> {
     let layout = Layout::read(disk)?;
     let mut report = VerifyReport::default();
-    let mut synced = Pos(0);
+    let (mut synced, mut covers) = (Pos(0), Pos(0));
     for serial in &layout.checkpoints {
         let found = checkpoint::load(disk, *serial)?;
         synced = found.as_ref().map_or(synced, |c| synced.max(c.synced));
+        covers = found.as_ref().map_or(covers, |c| c.covers);
         report.checkpoints.push(CheckpointReport {
             name: checkpoint::name(*serial),
             covers: found.as_ref().map(|c| c.covers),
@@ -88,7 +89,9 @@ pub fn verify<D: Disk>(disk: &D) -> Result<VerifyReport, OpenError> {
         let synced = behind.iter().map(|l| l.synced).fold(synced.max(look.synced), Pos::max);
         let offset = look.report.end.0 - look.report.base.0;
         let begun = look.report.records > 0 || look.used > offset;
-        let missing = look.next.filter(|next| !layout.segments.contains_key(next));
+        // Below the checkpoint a segment may have been released.
+        let missing =
+            look.next.filter(|next| *next > covers.0 && !layout.segments.contains_key(next));
         let what = if !look.readable && begun {
             Some("the header is unreadable")
         } else if missing.is_some_and(|next| synced.0 > next) {

@@ -154,6 +154,12 @@ impl<D: Disk> Writer<D> {
     /// Writes all taken batches, one write for each run of bytes in one segment.
     fn write(&mut self) -> io::Result<()> {
         let taken = std::mem::take(&mut self.taken);
+        // A seal names the next segment, so that must stand before the seal is written.
+        for part in taken.iter().flat_map(|batch| &batch.parts) {
+            if self.current.as_ref().is_none_or(|(base, _)| *base != part.base) {
+                open_segment(&self.shared, part)?;
+            }
+        }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(taken.len() + 1);
         let mut run: Option<Part> = None;
         for (part, bytes) in taken.iter().flat_map(|batch| batch.pieces()) {
