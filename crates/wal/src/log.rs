@@ -68,7 +68,7 @@ pub struct Log<D: Disk> {
     batch: Batch,
     tip: Tip,
     epoch: u32,
-    /// A lower bound of what is synced, refreshed at each flush: the mark of the next records.
+    /// A lower bound of what is synced, refreshed with each batch: the mark of its records.
     synced: Pos,
     segments: BTreeMap<u64, SegmentInfo>,
     /// Bytes of records since the opening.
@@ -195,6 +195,7 @@ impl<D: Disk> Log<D> {
             from = self.roll(from);
         }
         if self.batch.parts.is_empty() {
+            self.synced = self.shared.synced();
             self.open_part(from);
         }
         let span = Span { pos: self.end(), len: len as u32 };
@@ -265,10 +266,12 @@ impl<D: Disk> Log<D> {
                 return;
             }
             queue.push(&mut self.batch);
+            let sleeps = std::mem::take(&mut queue.idle);
             drop(queue);
-            self.shared.work.notify_one();
+            if sleeps {
+                self.shared.work.notify_one();
+            }
         }
-        self.synced = self.shared.synced();
     }
 
     /// Everything below is committed, as the level says.
@@ -385,8 +388,7 @@ impl<D: Disk> Log<D> {
         } else {
             self.shared.await_sync(end);
         }
-        self.synced = self.shared.synced();
-        if self.synced < end {
+        if self.shared.synced() < end {
             return Err(io::Error::other("the log failed before it could be closed"));
         }
         Ok(())

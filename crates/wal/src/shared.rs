@@ -77,6 +77,8 @@ pub(crate) struct Queue {
     pub end: Pos,
     /// The owner waits for everything below this to be synced, whatever the level.
     pub sync_wanted: Pos,
+    /// The writer sleeps; whoever gives it work clears this and wakes it (a wake is a system call).
+    pub idle: bool,
     pub stop: bool,
 }
 

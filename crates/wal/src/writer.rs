@@ -91,12 +91,14 @@ impl<D: Disk> Writer<D> {
                 }
                 _ => {}
             }
+            queue.idle = true;
             queue = if pending && shared.options.level != Level::Fsync {
                 let waited = shared.work.wait_timeout(queue, left);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             } else {
                 shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner)
             };
+            queue.idle = false;
         }
     }
 
