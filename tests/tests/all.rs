@@ -1,0 +1,3 @@
+//! Every end-to-end test, in one binary: a module a theme.
+
+mod tidy;
