@@ -33,6 +33,9 @@ impl Ranges {
 
     /// Takes `from..to` out.
     pub fn remove(&mut self, from: u64, to: u64) {
+        if from >= to {
+            return;
+        }
         if let Some((&s, &e)) = self.0.range(..from).next_back()
             && e > from
         {
@@ -63,11 +66,6 @@ impl Ranges {
     /// The first start at or above `n`.
     pub fn next_start(&self, n: u64) -> Option<u64> {
         self.0.range(n..).next().map(|(&s, _)| s)
-    }
-
-    /// How many numbers are in it.
-    pub fn count(&self) -> u64 {
-        self.0.iter().map(|(s, e)| e - s).sum()
     }
 
     /// How many numbers of `from..to` are in it.

@@ -11,6 +11,8 @@
 //!  kind 6  End
 //!  kind 7  Started    a broker began to write here: a Begin without End before it is void
 //!  kind 8  Held       (in snapshots only) queue | next number | extents | settled ranges
+//!  kind 9  Seen       queue | number: entries below it may have been delivered; last words
+//!                     of an orderly stop
 //! ```
 
 use crate::journal::Place;
@@ -32,18 +34,35 @@ pub mod kind {
     pub const END: u8 = 6;
     pub const STARTED: u8 = 7;
     pub const HELD: u8 = 8;
+    pub const SEEN: u8 = 9;
 }
 
 /// A change of what is declared.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // the fields say it
 pub enum Change {
-    VhostMade { id: VhostId, name: Name },
-    ExchangeDeclared { vhost: VhostId, id: ExchangeId, spec: ExchangeSpec },
-    ExchangeDeleted { id: ExchangeId },
+    VhostMade {
+        id: VhostId,
+        name: Name,
+    },
+    ExchangeDeclared {
+        vhost: VhostId,
+        id: ExchangeId,
+        spec: ExchangeSpec,
+    },
+    ExchangeDeleted {
+        id: ExchangeId,
+    },
     /// The owner of an exclusive queue is a live session: such a queue is never in the log.
-    QueueDeclared { vhost: VhostId, id: QueueId, spec: QueueSpec, owner: Option<SessionId> },
-    QueueDeleted { id: QueueId },
+    QueueDeclared {
+        vhost: VhostId,
+        id: QueueId,
+        spec: QueueSpec,
+        owner: Option<SessionId>,
+    },
+    QueueDeleted {
+        id: QueueId,
+    },
     Bound(Way),
     Unbound(Way),
 }
@@ -59,6 +78,7 @@ pub enum Record {
     Begin,
     End,
     Started,
+    Seen { queue: QueueId, below: u64 },
     Held { queue: QueueId, next: u64, extents: Vec<(Extent, u64)>, gone: Vec<(u64, u64)> },
 }
 
@@ -122,7 +142,14 @@ fn write_way(tag: u8, way: &Way, out: &mut Vec<u8>) {
 }
 
 /// Writes the body of an `Enqueued`: items `from..to` of a run for these queues.
-pub fn write_enqueued(targets: &[(QueueId, u64)], at: Time, run: &Run, from: usize, to: usize, out: &mut Vec<u8>) {
+pub fn write_enqueued(
+    targets: &[(QueueId, u64)],
+    at: Time,
+    run: &Run,
+    from: usize,
+    to: usize,
+    out: &mut Vec<u8>,
+) {
     write_targets(targets, out);
     put64(out, at.0);
     write_run(run, from, to, out);
@@ -153,8 +180,20 @@ pub fn write_settled(queue: QueueId, ranges: &[(u64, u64)], out: &mut Vec<u8>) {
     }
 }
 
+/// Writes the body of a `Seen`.
+pub fn write_seen(queue: QueueId, below: u64, out: &mut Vec<u8>) {
+    put32(out, queue.0);
+    put64(out, below);
+}
+
 /// Writes the body of a `Held`.
-pub fn write_held(queue: QueueId, next: u64, extents: &[(Extent, u64)], gone: &[(u64, u64)], out: &mut Vec<u8>) {
+pub fn write_held(
+    queue: QueueId,
+    next: u64,
+    extents: &[(Extent, u64)],
+    gone: &[(u64, u64)],
+    out: &mut Vec<u8>,
+) {
     put32(out, queue.0);
     put64(out, next);
     put32(out, extents.len() as u32);
@@ -214,7 +253,8 @@ pub fn read_run(bytes: &Bytes) -> Result<Run, Malformed> {
     let mut r = Reader(bytes);
     let count = r.u32()? as usize;
     let heads = r.take(count.checked_mul(10).ok_or(SHORT)?)?;
-    let mut run = Run { bytes: bytes.clone(), origins: Vec::new(), items: Vec::with_capacity(count) };
+    let mut run =
+        Run { bytes: bytes.clone(), origins: Vec::new(), items: Vec::with_capacity(count) };
     let mut at = bytes.len() - r.0.len();
     let take = |at: &mut usize, n: usize| -> Result<Range, Malformed> {
         let end = at.checked_add(n).filter(|end| *end <= bytes.len()).ok_or(SHORT)?;
@@ -296,6 +336,7 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::BEGIN => Record::Begin,
         kind::END => Record::End,
         kind::STARTED => Record::Started,
+        kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
         _ => return Err(Malformed("unknown kind of record")),
     })
@@ -352,7 +393,8 @@ impl<'a> Reader<'a> {
     }
 
     fn name(&mut self) -> Result<Name, Malformed> {
-        let text = std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("name is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("name is not UTF-8"))?;
         Ok(Name::from(text))
     }
 
@@ -410,7 +452,8 @@ impl<'a> Reader<'a> {
             EXCHANGE => {
                 let (vhost, id) = (VhostId(self.u32()?), ExchangeId(self.u32()?));
                 let name = self.name()?;
-                let kind = ExchangeKind::named(&self.name()?).ok_or(Malformed("unknown exchange kind"))?;
+                let kind =
+                    ExchangeKind::named(&self.name()?).ok_or(Malformed("unknown exchange kind"))?;
                 let f = self.u8()?;
                 let (durable, auto_delete, internal) = (f & 1 != 0, f & 2 != 0, f & 4 != 0);
                 let arguments = self.table()?;

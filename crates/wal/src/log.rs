@@ -257,6 +257,12 @@ impl<D: Disk> Log<D> {
         Pos(self.tip.base + self.tip.offset)
     }
 
+    /// The first position of the segment that the last record stands in.
+    #[inline]
+    pub fn base(&self) -> Pos {
+        Pos(self.tip.base)
+    }
+
     /// Hands everything appended to the writer: one swap, one wake.
     pub fn flush(&mut self) {
         if !self.batch.parts.is_empty() {

@@ -47,13 +47,17 @@ pub fn check_queue(arguments: &Table) -> Result<(), (String, String)> {
             "x-expires" => match value.as_int() {
                 Some(n) if n > 0 && n <= MILLIS_MAX => {}
                 Some(0) => return bad("{value_zero,0}"),
-                Some(n) if n < 0 => return Err((name.to_string(), format!("{{value_negative,{n}}}"))),
+                Some(n) if n < 0 => {
+                    return Err((name.to_string(), format!("{{value_negative,{n}}}")));
+                }
                 Some(n) => return Err((name.to_string(), format!("{{value_too_big,{n}}}"))),
                 None => return bad("{unacceptable_type,longstr}"),
             },
             "x-message-ttl" => match value.as_int() {
                 Some(n) if (0..=MILLIS_MAX).contains(&n) => {}
-                Some(n) if n < 0 => return Err((name.to_string(), format!("{{value_negative,{n}}}"))),
+                Some(n) if n < 0 => {
+                    return Err((name.to_string(), format!("{{value_negative,{n}}}")));
+                }
                 Some(n) => return Err((name.to_string(), format!("{{value_too_big,{n}}}"))),
                 None => return bad("{unacceptable_type,longstr}"),
             },
@@ -82,20 +86,34 @@ pub fn check_exchange(arguments: &Table) -> Result<(), (String, String)> {
 pub fn check_headers(arguments: &Table) -> Result<(), (String, String)> {
     match arguments.get("x-match").map(|v| (v, v.as_str())) {
         None | Some((_, Some("all" | "any" | "all-with-x" | "any-with-x"))) => Ok(()),
-        Some((_, Some(other))) => Err(("x-match".into(), format!("Invalid x-match field value {other:?}; expected all or any"))),
-        Some((other, None)) => Err(("x-match".into(), format!("Invalid x-match field type {}", kind(other)))),
+        Some((_, Some(other))) => Err((
+            "x-match".into(),
+            format!("Invalid x-match field value {other:?}; expected all or any"),
+        )),
+        Some((other, None)) => {
+            Err(("x-match".into(), format!("Invalid x-match field type {}", kind(other))))
+        }
     }
 }
 
 /// A refusal of an argument.
-pub fn refusal(object: Object, name: &Name, vhost: Name, (argument, reason): (String, String)) -> Refusal {
+pub fn refusal(
+    object: Object,
+    name: &Name,
+    vhost: Name,
+    (argument, reason): (String, String),
+) -> Refusal {
     Refusal::BadArgument { object, name: name.clone(), vhost, argument, reason }
 }
 
 /// The first argument in which two declarations of a queue differ: name, received, current.
 pub fn difference(received: &Table, current: &Table) -> Option<(String, String, String)> {
     COMPARED.iter().find_map(|name| {
-        let of = |t: &Table| t.get(name).filter(|v| *name != "x-queue-type" || v.as_str() != Some("classic")).cloned();
+        let of = |t: &Table| {
+            t.get(name)
+                .filter(|v| *name != "x-queue-type" || v.as_str() != Some("classic"))
+                .cloned()
+        };
         let (r, c) = (of(received), of(current));
         let same = match (&r, &c) {
             (None, None) => true,

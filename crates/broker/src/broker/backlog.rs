@@ -61,7 +61,12 @@ impl Desk {
 
 impl Broker {
     /// Delivers from one queue as long as there is something and someone to take it.
-    pub(super) fn deliver_from(&mut self, queue: QueueId, journal: &mut impl Journal, out: &mut Effects) {
+    pub(super) fn deliver_from(
+        &mut self,
+        queue: QueueId,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
         self.serve_waiting(queue, journal, out);
         loop {
             let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
@@ -70,7 +75,9 @@ impl Broker {
                 return;
             }
             let Some((from, to, redelivered)) = desk.upcoming(&q.line) else { return };
-            let Some(slice) = read(q.id, &mut q.line, &mut self.resident, from, to, out) else { return };
+            let Some(slice) = read(q.id, &mut q.line, &mut self.resident, from, to, out) else {
+                return;
+            };
             let served = self.dispatch.serve(queue, &slice, redelivered, out);
             if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
                 desk.took(from, served.taken, redelivered);
@@ -113,7 +120,7 @@ pub(super) fn read(
             let enter = slice.item == 0;
             (Some(slice), enter)
         }
-        Read::Away(_) => (None, true),
+        Read::Away => (None, true),
     };
     if enter {
         line.want(from, AHEAD, |block, page| {

@@ -33,11 +33,19 @@ impl Broker {
     }
 
     /// Answers those who wait for a single message of a queue.
-    pub(super) fn serve_waiting(&mut self, queue: QueueId, journal: &mut impl Journal, out: &mut Effects) {
+    pub(super) fn serve_waiting(
+        &mut self,
+        queue: QueueId,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
         while self.dispatch.desks.get(&queue).is_some_and(|d| !d.waiting.is_empty()) {
-            let gone = self.dispatch.desks.get(&queue).and_then(|d| d.waiting.front()).is_none_or(|w| {
-                !self.dispatch.sessions.contains_key(&w.session)
-            });
+            let gone = self
+                .dispatch
+                .desks
+                .get(&queue)
+                .and_then(|d| d.waiting.front())
+                .is_none_or(|w| !self.dispatch.sessions.contains_key(&w.session));
             let got = if gone { None } else { self.serve_one(queue, journal, out) };
             if got.is_none() && !gone {
                 return;
@@ -52,7 +60,12 @@ impl Broker {
     }
 
     /// The message (or none) for the first who waits; nothing if it is not in memory.
-    fn serve_one(&mut self, queue: QueueId, journal: &mut impl Journal, out: &mut Effects) -> Option<Option<Got>> {
+    fn serve_one(
+        &mut self,
+        queue: QueueId,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> Option<Option<Got>> {
         let q = self.ledger.queues.get_mut(&queue)?;
         let desk = self.dispatch.desks.get_mut(&queue)?;
         let first = *desk.waiting.front()?;

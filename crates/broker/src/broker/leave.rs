@@ -6,7 +6,13 @@ use lockgate_model::{Lane, LeaseId, SessionId};
 
 impl Broker {
     /// A strand ends.
-    pub(super) fn leave(&mut self, session: SessionId, lane: Lane, journal: &mut impl Journal, out: &mut Effects) {
+    pub(super) fn leave(
+        &mut self,
+        session: SessionId,
+        lane: Lane,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
         self.end_subscriptions(session, Some(lane), journal, out);
         self.give_back(session, Some(lane));
         if let Some(s) = self.dispatch.sessions.get_mut(&session) {
@@ -15,7 +21,12 @@ impl Broker {
     }
 
     /// A session ends.
-    pub(super) fn gone(&mut self, session: SessionId, journal: &mut impl Journal, out: &mut Effects) {
+    pub(super) fn gone(
+        &mut self,
+        session: SessionId,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
         self.end_subscriptions(session, None, journal, out);
         self.give_back(session, None);
         let Some(s) = self.dispatch.sessions.remove(&session) else { return };
@@ -24,7 +35,13 @@ impl Broker {
         }
     }
 
-    fn end_subscriptions(&mut self, session: SessionId, lane: Option<Lane>, journal: &mut impl Journal, out: &mut Effects) {
+    fn end_subscriptions(
+        &mut self,
+        session: SessionId,
+        lane: Option<Lane>,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
         let Some(s) = self.dispatch.sessions.get(&session) else { return };
         let mut ids: Vec<usize> = s.consumers.values().copied().collect();
         ids.retain(|id| lane.is_none_or(|l| self.dispatch.subscribers[*id].lane == l));

@@ -219,14 +219,19 @@ impl Broker {
         }
         self.log_settled(journal);
         let end = journal.append(record::kind::END, |_| {});
-        if fine { Ok((Answer::Done, end.end())) } else { Err(Refusal::Limit("partial tx completion".into())) }
+        if fine {
+            Ok((Answer::Done, end.end()))
+        } else {
+            Err(Refusal::Limit("partial tx completion".into()))
+        }
     }
 
     /// Makes a change, in the log too if it is to last; returns what its answer must wait for.
     fn change(&mut self, change: &Change, lasting: bool, journal: &mut impl Journal) -> u64 {
         let mut after = 0;
         if lasting {
-            after = journal.append(record::kind::MADE, |out| record::write_change(change, out)).end();
+            after =
+                journal.append(record::kind::MADE, |out| record::write_change(change, out)).end();
         }
         if let Change::QueueDeleted { id } = change {
             self.resident -= self.ledger.queues.get(id).map_or(0, |q| q.line.resident());

@@ -67,7 +67,15 @@ impl Broker {
         true
     }
 
-    fn unrouted(&mut self, session: SessionId, lane: Lane, run: &Arc<Run>, from: usize, to: usize, out: &mut Effects) {
+    fn unrouted(
+        &mut self,
+        session: SessionId,
+        lane: Lane,
+        run: &Arc<Run>,
+        from: usize,
+        to: usize,
+        out: &mut Effects,
+    ) {
         self.unroutable += (to - from) as u64;
         if run.origin(&run.items[from]).mandatory {
             for item in from as u32..to as u32 {
@@ -112,7 +120,14 @@ impl Broker {
 
     /// Straight through: an empty queue whose subscribers take without settling keeps nothing.
     /// Returns how many items went.
-    fn hand_over(&mut self, queue: QueueId, run: &Arc<Run>, from: usize, to: usize, out: &mut Effects) -> usize {
+    fn hand_over(
+        &mut self,
+        queue: QueueId,
+        run: &Arc<Run>,
+        from: usize,
+        to: usize,
+        out: &mut Effects,
+    ) -> usize {
         let Some(q) = self.ledger.queues.get(&queue) else { return to - from };
         let next = q.line.next();
         let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
@@ -123,7 +138,12 @@ impl Broker {
         if !through {
             return 0;
         }
-        let slice = Slice { run: Arc::clone(run), item: from as u32, first: next, count: (to - from) as u32 };
+        let slice = Slice {
+            run: Arc::clone(run),
+            item: from as u32,
+            first: next,
+            count: (to - from) as u32,
+        };
         self.dispatch.serve(queue, &slice, false, out).taken as usize
     }
 
@@ -139,7 +159,8 @@ impl Broker {
     ) -> u64 {
         let from = group[0].0;
         let next = |q: &QueueId| self.ledger.queues.get(q).map_or(0, |q| q.line.next());
-        let targets: SmallVec<[(QueueId, u64); 4]> = group.iter().map(|(_, q)| (*q, next(q))).collect();
+        let targets: SmallVec<[(QueueId, u64); 4]> =
+            group.iter().map(|(_, q)| (*q, next(q))).collect();
         let place = journal.append(record::kind::ENQUEUED, |body| {
             record::write_enqueued(&targets, now, run, from, to, body);
         });
@@ -176,7 +197,8 @@ impl Broker {
             self.dispatch.wake(queue);
             return;
         }
-        let slice = Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
+        let slice =
+            Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
         let served = self.dispatch.serve(queue, &slice, false, out);
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.cursor = first + u64::from(served.taken);
@@ -214,7 +236,8 @@ impl Broker {
 /// The end of the items from `at` on that go the same way and last alike.
 fn alike(run: &Run, at: usize) -> usize {
     let first = &run.items[at];
-    let same = |i: &&lockgate_model::Item| i.origin == first.origin && i.persistent == first.persistent;
+    let same =
+        |i: &&lockgate_model::Item| i.origin == first.origin && i.persistent == first.persistent;
     at + run.items[at..].iter().take_while(same).count()
 }
 

@@ -18,7 +18,13 @@ pub struct Kept {
 
 impl Broker {
     /// Applies one record of the log.
-    pub fn replay(&mut self, kind: u8, body: &[u8], place: Place, journal: &mut impl Journal) -> Result<(), Malformed> {
+    pub fn replay(
+        &mut self,
+        kind: u8,
+        body: &[u8],
+        place: Place,
+        journal: &mut impl Journal,
+    ) -> Result<(), Malformed> {
         match (kind, self.group.as_mut()) {
             (kind::STARTED, _) => self.group = None,
             (kind::BEGIN, _) => self.group = Some(Vec::new()),
@@ -33,12 +39,20 @@ impl Broker {
         Ok(())
     }
 
-    fn restore(&mut self, kind: u8, body: &[u8], place: Place, journal: &mut impl Journal) -> Result<(), Malformed> {
+    fn restore(
+        &mut self,
+        kind: u8,
+        body: &[u8],
+        place: Place,
+        journal: &mut impl Journal,
+    ) -> Result<(), Malformed> {
         match record::read(kind, body)? {
             Record::Made(change) => {
                 self.change(&change, false, journal);
             }
-            Record::Enqueued { targets, sizes, .. } => self.restore_entries(&targets, &sizes, place, journal),
+            Record::Enqueued { targets, sizes, .. } => {
+                self.restore_entries(&targets, &sizes, place, journal)
+            }
             Record::Settled { queue, ranges } => {
                 if let Some(q) = self.ledger.queues.get_mut(&queue) {
                     for (from, to) in ranges {
@@ -46,7 +60,9 @@ impl Broker {
                     }
                 }
             }
-            Record::Moved { from, targets, count } => self.moved(from, place, &targets, count, journal),
+            Record::Moved { from, targets, count } => {
+                self.moved(from, place, &targets, count, journal)
+            }
             Record::Held { queue, next, extents, gone } => {
                 let Some(q) = self.ledger.queues.get_mut(&queue) else { return Ok(()) };
                 for (extent, bytes) in extents {
@@ -58,12 +74,23 @@ impl Broker {
                 }
                 q.line.skip_to(next);
             }
+            Record::Seen { queue, below } => {
+                if let Some(q) = self.ledger.queues.get_mut(&queue) {
+                    q.seen = below;
+                }
+            }
             Record::Begin | Record::End | Record::Started => {}
         }
         Ok(())
     }
 
-    fn restore_entries(&mut self, targets: &[(QueueId, u64)], sizes: &[u32], place: Place, journal: &mut impl Journal) {
+    fn restore_entries(
+        &mut self,
+        targets: &[(QueueId, u64)],
+        sizes: &[u32],
+        place: Place,
+        journal: &mut impl Journal,
+    ) {
         let weight = record::weight(place, sizes.len() * targets.len());
         let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
         for (queue, first) in targets {
@@ -75,7 +102,14 @@ impl Broker {
     }
 
     /// A record has a new place: what it holds is found there from now on.
-    fn moved(&mut self, from: Place, to: Place, targets: &[(QueueId, u64)], count: u32, journal: &mut impl Journal) {
+    fn moved(
+        &mut self,
+        from: Place,
+        to: Place,
+        targets: &[(QueueId, u64)],
+        count: u32,
+        journal: &mut impl Journal,
+    ) {
         for (queue, first) in targets {
             if let Some(q) = self.ledger.queues.get_mut(queue) {
                 q.line.moved(*first, count, from, to, journal);
@@ -84,7 +118,13 @@ impl Broker {
     }
 
     /// Copies a record to the end of the log, so that its old segment can go.
-    pub fn relocate(&mut self, kind: u8, body: &[u8], from: Place, journal: &mut impl Journal) -> Result<(), Malformed> {
+    pub fn relocate(
+        &mut self,
+        kind: u8,
+        body: &[u8],
+        from: Place,
+        journal: &mut impl Journal,
+    ) -> Result<(), Malformed> {
         let (targets, count, whole) = record::movable(kind, body)?;
         let to = journal.append(kind::MOVED, |out| record::write_moved(from, whole, out));
         self.moved(from, to, &targets, count, journal);
@@ -103,14 +143,27 @@ impl Broker {
         places
     }
 
-    /// The log is replayed: what belonged to sessions goes, and everything that waits may
-    /// have been delivered before, unless the last stop was orderly.
-    pub fn recovered(&mut self, journal: &mut impl Journal) {
+    /// The log is replayed. After an orderly stop it says what may have been delivered
+    /// before; after any other, everything may have been.
+    pub fn recovered(&mut self, clean: bool, journal: &mut impl Journal) {
         self.group = None;
         journal.append(kind::STARTED, |_| {});
-        for q in self.ledger.queues.values() {
-            let desk = Desk { cursor: q.line.head(), seen: q.line.next(), ..Desk::default() };
+        for q in self.ledger.queues.values_mut() {
+            let seen = if clean { q.seen } else { q.line.next() };
+            q.seen = 0;
+            let desk = Desk { cursor: q.line.head(), seen, ..Desk::default() };
             self.dispatch.desks.insert(q.id, desk);
+        }
+    }
+
+    /// The last words before an orderly stop: what may have been delivered.
+    pub fn rest(&mut self, journal: &mut impl Journal) {
+        for q in self.ledger.queues.values().filter(|q| q.is_logged() && q.line.live() > 0) {
+            let desk = self.dispatch.desks.get(&q.id);
+            let below = desk.map_or(0, |d| d.cursor.max(d.seen));
+            if q.line.next_live(0).is_some_and(|first| first < below) {
+                journal.append(kind::SEEN, |out| record::write_seen(q.id, below, out));
+            }
         }
     }
 
@@ -125,7 +178,8 @@ impl Broker {
         for (id, v) in vhosts {
             made(&Change::VhostMade { id: *id, name: v.name.clone() });
         }
-        let mut exchanges: Vec<_> = self.ledger.exchanges.values().filter(|x| x.spec.durable).collect();
+        let mut exchanges: Vec<_> =
+            self.ledger.exchanges.values().filter(|x| x.spec.durable).collect();
         exchanges.sort_unstable_by_key(|x| x.id);
         for x in &exchanges {
             let (vhost, id, spec) = (x.vhost, x.id, x.spec.clone());
@@ -158,7 +212,11 @@ impl Broker {
     }
 
     /// Applies a snapshot to an empty broker.
-    pub fn apply_snapshot(&mut self, snapshot: &[u8], journal: &mut impl Journal) -> Result<(), Malformed> {
+    pub fn apply_snapshot(
+        &mut self,
+        snapshot: &[u8],
+        journal: &mut impl Journal,
+    ) -> Result<(), Malformed> {
         const CUT: Malformed = Malformed("snapshot cut short");
         let mut rest = snapshot;
         while let Some((head, tail)) = rest.split_first_chunk::<5>() {
@@ -192,7 +250,8 @@ fn hold(q: &Queue, out: &mut Vec<u8>) {
         let count = u64::from(block.count.max(1));
         // Bytes of an extent are not kept: its share of the block's is near enough, since
         // they only tell when a block is full.
-        extents.extend(block.extents.iter().map(|e| (*e, block.bytes * u64::from(e.count) / count)));
+        extents
+            .extend(block.extents.iter().map(|e| (*e, block.bytes * u64::from(e.count) / count)));
     }
     let gone: Vec<(u64, u64)> = q.line.gone().iter().collect();
     entry(out, kind::HELD, |body| record::write_held(q.id, q.line.next(), &extents, &gone, body));

@@ -58,11 +58,17 @@ impl Broker {
     }
 
     /// The queues, and whether every message of the same origin goes there.
-    fn find_route(&self, vhost: VhostId, run: &Run, i: usize) -> Result<(Arc<[QueueId]>, bool), Refusal> {
+    fn find_route(
+        &self,
+        vhost: VhostId,
+        run: &Run,
+        i: usize,
+    ) -> Result<(Arc<[QueueId]>, bool), Refusal> {
         let item = &run.items[i];
         let (name, key) = (run.exchange(item), run.key(item));
         if name.is_empty() {
-            let queue = std::str::from_utf8(key).ok().and_then(|k| self.ledger.queue_named(vhost, k));
+            let queue =
+                std::str::from_utf8(key).ok().and_then(|k| self.ledger.queue_named(vhost, k));
             return Ok((queue.iter().map(|q| q.id).collect(), true));
         }
         let vhost_name = || self.ledger.vhost_name(vhost);

@@ -69,7 +69,13 @@ impl Broker {
 
     /// Entries `from..to` are done with; returns how many were there. The log learns of it
     /// at the end of the turn.
-    pub(super) fn settle_range(&mut self, queue: QueueId, from: u64, to: u64, journal: &mut impl Journal) -> u64 {
+    pub(super) fn settle_range(
+        &mut self,
+        queue: QueueId,
+        from: u64,
+        to: u64,
+        journal: &mut impl Journal,
+    ) -> u64 {
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return 0 };
         if q.is_logged() && q.line.any_logged(from, to) {
             match self.unlogged.last_mut() {
@@ -99,7 +105,9 @@ impl Broker {
                     _ => ranges.push((*from, *to)),
                 }
             }
-            journal.append(record::kind::SETTLED, |out| record::write_settled(group[0].0, &ranges, out));
+            journal.append(record::kind::SETTLED, |out| {
+                record::write_settled(group[0].0, &ranges, out)
+            });
         }
         settled.clear();
         self.unlogged = settled;

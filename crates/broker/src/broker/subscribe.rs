@@ -4,10 +4,17 @@ use super::{Answered, Broker};
 use crate::dispatch::Subscriber;
 use crate::journal::{Effects, Journal};
 use crate::ledger::QueueId;
-use lockgate_model::{Answer, CancelCause, Consumer, Event, Lane, Refusal, SessionId, Subscription};
+use lockgate_model::{
+    Answer, CancelCause, Consumer, Event, Lane, Refusal, SessionId, Subscription,
+};
 
 impl Broker {
-    pub(super) fn subscribe(&mut self, session: SessionId, lane: Lane, wish: Subscription) -> Answered {
+    pub(super) fn subscribe(
+        &mut self,
+        session: SessionId,
+        lane: Lane,
+        wish: Subscription,
+    ) -> Answered {
         let q = self.accessible(session, &wish.queue)?;
         let (queue, vhost) = (q.id, q.vhost);
         let vhost = self.ledger.vhost_name(vhost);

@@ -84,7 +84,12 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn declare_exchange(&mut self, session: SessionId, spec: ExchangeSpec, journal: &mut impl Journal) -> Answered {
+    pub(super) fn declare_exchange(
+        &mut self,
+        session: SessionId,
+        spec: ExchangeSpec,
+        journal: &mut impl Journal,
+    ) -> Answered {
         let vhost = self.vhost_of(session)?;
         if spec.name.is_empty() {
             return Err(Refusal::DefaultExchange);
@@ -159,7 +164,12 @@ impl Broker {
         after
     }
 
-    pub(super) fn declare_queue(&mut self, session: SessionId, mut spec: QueueSpec, journal: &mut impl Journal) -> Answered {
+    pub(super) fn declare_queue(
+        &mut self,
+        session: SessionId,
+        mut spec: QueueSpec,
+        journal: &mut impl Journal,
+    ) -> Answered {
         let vhost = self.vhost_of(session)?;
         if spec.name.is_empty() {
             spec.name = self.fresh_name(vhost);
@@ -174,7 +184,8 @@ impl Broker {
         let id = QueueId(self.ledger.fresh_id());
         let owner = spec.exclusive.then_some(session);
         let (name, lasting) = (spec.name.clone(), spec.durable && owner.is_none());
-        let after = self.change(&Change::QueueDeclared { vhost, id, spec, owner }, lasting, journal);
+        let after =
+            self.change(&Change::QueueDeclared { vhost, id, spec, owner }, lasting, journal);
         if let Some(s) = self.dispatch.sessions.get_mut(&session).filter(|_| owner.is_some()) {
             s.owned.push(id);
         }
@@ -183,7 +194,8 @@ impl Broker {
 
     /// A name that no queue of the virtual host has.
     fn fresh_name(&mut self, vhost: VhostId) -> Name {
-        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         loop {
             let mut name = String::from("amq.gen-");
             for _ in 0..2 {
@@ -205,7 +217,8 @@ impl Broker {
             return Err(Refusal::Locked { name: spec.name.clone(), vhost });
         }
         let flag = |field: &str, received: bool, current: bool| {
-            (received != current).then(|| (field.into(), format!("'{received}'"), format!("'{current}'")))
+            (received != current)
+                .then(|| (field.into(), format!("'{received}'"), format!("'{current}'")))
         };
         let unlike = flag("durable", spec.durable, q.spec.durable)
             .or_else(|| flag("auto_delete", spec.auto_delete, q.spec.auto_delete))
@@ -264,7 +277,12 @@ impl Broker {
     }
 
     /// Deletes a queue with all that is in it, and exchanges that go with it.
-    pub(super) fn drop_queue(&mut self, id: QueueId, journal: &mut impl Journal, out: &mut Effects) -> u64 {
+    pub(super) fn drop_queue(
+        &mut self,
+        id: QueueId,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> u64 {
         let Some(q) = self.ledger.queues.get(&id) else { return 0 };
         let (lasting, owner) = (q.is_logged(), q.owner);
         let mut sources: Vec<ExchangeId> = q.inbound.iter().map(|(source, _)| *source).collect();
@@ -285,10 +303,17 @@ impl Broker {
     }
 
     /// Removes everything that nobody holds.
-    pub(super) fn purge(&mut self, session: SessionId, name: &Name, journal: &mut impl Journal) -> Answered {
+    pub(super) fn purge(
+        &mut self,
+        session: SessionId,
+        name: &Name,
+        journal: &mut impl Journal,
+    ) -> Answered {
         let q = self.accessible(session, name)?;
         let (id, next) = (q.id, q.line.next());
-        let Some(desk) = self.dispatch.desks.get_mut(&id) else { return Ok((Answer::Removed(0), 0)) };
+        let Some(desk) = self.dispatch.desks.get_mut(&id) else {
+            return Ok((Answer::Removed(0), 0));
+        };
         let cursor = std::mem::replace(&mut desk.cursor, next);
         let mut ranges: Vec<(u64, u64)> = std::mem::take(&mut desk.returned).iter().collect();
         ranges.push((cursor, next));
@@ -301,7 +326,13 @@ impl Broker {
 
     /// Adds (or removes) a binding. Adding one that is there and removing one that is not
     /// are both fine.
-    pub(super) fn bind(&mut self, session: SessionId, binding: &Binding, add: bool, journal: &mut impl Journal) -> Answered {
+    pub(super) fn bind(
+        &mut self,
+        session: SessionId,
+        binding: &Binding,
+        add: bool,
+        journal: &mut impl Journal,
+    ) -> Answered {
         let vhost = self.vhost_of(session)?;
         let to_default = matches!(&binding.destination, Destination::Exchange(x) if x.is_empty());
         if binding.source.is_empty() || to_default {
@@ -319,8 +350,9 @@ impl Broker {
         };
         let source = self.exchange(vhost, &binding.source)?;
         if add && source.spec.kind == ExchangeKind::Headers {
-            check_headers(&binding.arguments)
-                .map_err(|e| refusal(Object::Exchange, &binding.source, self.ledger.vhost_name(vhost), e))?;
+            check_headers(&binding.arguments).map_err(|e| {
+                refusal(Object::Exchange, &binding.source, self.ledger.vhost_name(vhost), e)
+            })?;
         }
         let (key, arguments) = (binding.key.clone(), binding.arguments.clone());
         let way = Way { source: source.id, target, key, arguments };
@@ -336,7 +368,10 @@ impl Broker {
 }
 
 /// The first thing in which two declarations of an exchange differ: field, received, current.
-fn unlike_exchange(received: &ExchangeSpec, current: &ExchangeSpec) -> Option<(String, String, String)> {
+fn unlike_exchange(
+    received: &ExchangeSpec,
+    current: &ExchangeSpec,
+) -> Option<(String, String, String)> {
     let quoted = |field: &str, r: &dyn std::fmt::Display, c: &dyn std::fmt::Display| {
         Some((field.to_string(), format!("'{r}'"), format!("'{c}'")))
     };

@@ -33,9 +33,29 @@ pub struct Lease {
 
 impl Lease {
     /// A lease of entries none of which is settled.
-    pub fn new(session: SessionId, lane: Lane, subscriber: Option<usize>, queue: QueueId, first: u64, step: u32, count: u32) -> Lease {
+    pub fn new(
+        session: SessionId,
+        lane: Lane,
+        subscriber: Option<usize>,
+        queue: QueueId,
+        first: u64,
+        step: u32,
+        count: u32,
+    ) -> Lease {
         let counted = subscriber.is_some();
-        Lease { session, lane, subscriber, queue, first, step, count, counted, open: count, prefix: 0, done: Ranges::default() }
+        Lease {
+            session,
+            lane,
+            subscriber,
+            queue,
+            first,
+            step,
+            count,
+            counted,
+            open: count,
+            prefix: 0,
+            done: Ranges::default(),
+        }
     }
 
     /// Notes that entries `from..from + count` are settled; returns how many were not yet.

@@ -61,7 +61,8 @@ impl Dispatch {
         if s.settled {
             return u32::MAX;
         }
-        let room = |limit: Option<u32>, held: u32| limit.map_or(u32::MAX, |l| l.saturating_sub(held));
+        let room =
+            |limit: Option<u32>, held: u32| limit.map_or(u32::MAX, |l| l.saturating_sub(held));
         room(s.limit, s.in_flight).min(room(lane.limit, lane.in_flight))
     }
 
@@ -90,7 +91,14 @@ impl Dispatch {
     }
 
     /// Entries of a lease are done with: what they took of limits is free again.
-    pub fn release(&mut self, session: SessionId, lane: Lane, subscriber: Option<usize>, counted: bool, count: u32) {
+    pub fn release(
+        &mut self,
+        session: SessionId,
+        lane: Lane,
+        subscriber: Option<usize>,
+        counted: bool,
+        count: u32,
+    ) {
         if !counted {
             return;
         }

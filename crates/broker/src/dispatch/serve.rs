@@ -30,7 +30,13 @@ struct Part {
 
 impl Dispatch {
     /// Hands out entries of `slice` from the front, in turn, until they or the takers run out.
-    pub fn serve(&mut self, queue: QueueId, slice: &Slice, redelivered: bool, out: &mut Effects) -> Served {
+    pub fn serve(
+        &mut self,
+        queue: QueueId,
+        slice: &Slice,
+        redelivered: bool,
+        out: &mut Effects,
+    ) -> Served {
         let mut served = Served::default();
         while served.taken < slice.count {
             let left = slice.count - served.taken;
@@ -42,7 +48,8 @@ impl Dispatch {
                 let taken = self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
                 served.taken += taken;
             } else if rounds < 2 {
-                served.taken += self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                served.taken +=
+                    self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
                 self.turn(queue, 1);
             } else {
                 for n in 0..takers {
@@ -119,7 +126,15 @@ impl Dispatch {
             None
         } else {
             let first = slice.first + u64::from(part.first);
-            Some(self.lend(Lease::new(session, lane, Some(id), queue, first, part.step, part.count)))
+            Some(self.lend(Lease::new(
+                session,
+                lane,
+                Some(id),
+                queue,
+                first,
+                part.step,
+                part.count,
+            )))
         };
         let delivery = Delivery {
             lane,

@@ -62,7 +62,8 @@ impl SessionState {
         let at = match self.lanes.iter().position(|l| l.id == id) {
             Some(at) => at,
             None => {
-                let fresh = LaneState { id, broken: false, active: true, limit: None, in_flight: 0 };
+                let fresh =
+                    LaneState { id, broken: false, active: true, limit: None, in_flight: 0 };
                 self.lanes.push(fresh);
                 self.lanes.len() - 1
             }

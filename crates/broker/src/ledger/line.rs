@@ -31,8 +31,8 @@ pub struct Slice {
 pub enum Read {
     /// Entries in memory.
     Slice(Slice),
-    /// They are on the disk: the block that begins there.
-    Away(u64),
+    /// They are on the disk.
+    Away,
 }
 
 /// The entries of one queue.
@@ -100,7 +100,13 @@ impl Line {
             let (n, grown) = ((end - at) as u32, block.resident() - before);
             if let Some(l) = logged {
                 let first = block.end();
-                block.note(Extent { first, count: n, skip: (at - from) as u32, place: l.place, weight: l.weight });
+                block.note(Extent {
+                    first,
+                    count: n,
+                    skip: (at - from) as u32,
+                    place: l.place,
+                    weight: l.weight,
+                });
             }
             block.count += n;
             block.live += n;
@@ -153,7 +159,13 @@ impl Line {
     /// Entries `from..to` are done with; those that are not there are passed over.
     /// Returns how many went. Says to `journal` what weight the log lost; pages no
     /// longer needed go to `pages`.
-    pub fn settle(&mut self, from: u64, to: u64, journal: &mut impl Journal, pages: &mut Vec<PageId>) -> u64 {
+    pub fn settle(
+        &mut self,
+        from: u64,
+        to: u64,
+        journal: &mut impl Journal,
+        pages: &mut Vec<PageId>,
+    ) -> u64 {
         let (mut at, mut went) = (from.max(self.head()), 0);
         let mut i = self.index_of(at);
         while at < to && i < self.blocks.len() {
@@ -274,21 +286,8 @@ impl Line {
                 first: from,
                 count: (end - from) as u32,
             })),
-            _ => Some(Read::Away(block.first)),
+            _ => Some(Read::Away),
         }
-    }
-
-    /// Live entries `from..to` counted.
-    pub fn live_within(&self, from: u64, to: u64) -> u64 {
-        let (mut n, mut i) = (0, self.index_of(from));
-        while let Some(b) = self.blocks.get(i)
-            && b.first < to
-        {
-            let (s, e) = (b.first.max(from), b.end().min(to));
-            n += if s < e { e - s - self.gone.count_within(s, e) } else { 0 };
-            i += 1;
-        }
-        n
     }
 
     /// The blocks that are away among the `ahead` ones from the entry `from` on, marked
@@ -316,7 +315,11 @@ impl Line {
     }
 
     /// Puts away the newest sealed block in memory that begins at or above `floor`.
-    pub fn evict(&mut self, floor: u64, page: impl FnOnce() -> PageId) -> Option<(PageId, Evicted)> {
+    pub fn evict(
+        &mut self,
+        floor: u64,
+        page: impl FnOnce() -> PageId,
+    ) -> Option<(PageId, Evicted)> {
         let last = self.blocks.len().checked_sub(1)?;
         for i in (0..=last).rev() {
             let block = &mut self.blocks[i];
@@ -350,7 +353,14 @@ impl Line {
     }
 
     /// A record has been copied to a new place: its weight, as far as it lives, goes along.
-    pub fn moved(&mut self, first: u64, count: u32, from: Place, to: Place, journal: &mut impl Journal) {
+    pub fn moved(
+        &mut self,
+        first: u64,
+        count: u32,
+        from: Place,
+        to: Place,
+        journal: &mut impl Journal,
+    ) {
         let end = first + u64::from(count);
         let mut i = self.index_of(first);
         while let Some(b) = self.blocks.get_mut(i)

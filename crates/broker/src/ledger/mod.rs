@@ -95,7 +95,9 @@ impl Ledger {
         self.epoch += 1;
         match change {
             Change::VhostMade { id, name } => self.make_vhost(*id, name),
-            Change::ExchangeDeclared { vhost, id, spec } => self.declare_exchange(*vhost, *id, spec),
+            Change::ExchangeDeclared { vhost, id, spec } => {
+                self.declare_exchange(*vhost, *id, spec)
+            }
             Change::ExchangeDeleted { id } => self.delete_exchange(*id),
             Change::QueueDeclared { vhost, id, spec, owner } => {
                 self.declare_queue(*vhost, *id, spec);
@@ -147,6 +149,7 @@ impl Ledger {
             spec: spec.clone(),
             owner: None,
             line: Line::default(),
+            seen: 0,
             inbound: HashSet::new(),
         });
     }

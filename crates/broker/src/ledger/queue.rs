@@ -19,6 +19,8 @@ pub struct Queue {
     pub owner: Option<SessionId>,
     /// Its entries.
     pub line: Line,
+    /// Replay only: what the last stop said may have been delivered.
+    pub seen: u64,
     /// Ways that lead here.
     pub inbound: HashSet<(ExchangeId, WayKey)>,
 }

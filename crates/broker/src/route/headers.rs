@@ -21,9 +21,10 @@ impl Headers {
         let mode = arguments.get("x-match").and_then(Value::as_str).unwrap_or("all");
         // `x-` names are the broker's own and match nothing, unless the mode says so.
         let with_x = mode.ends_with("-with-x");
-        let wanted = arguments.0.iter().filter(|(name, _)| {
-            &**name != "x-match" && (with_x || !name.starts_with("x-"))
-        });
+        let wanted = arguments
+            .0
+            .iter()
+            .filter(|(name, _)| &**name != "x-match" && (with_x || !name.starts_with("x-")));
         let wanted = wanted.cloned().collect();
         self.0.push(Condition { way, any: mode.starts_with("any"), wanted });
     }
@@ -75,7 +76,10 @@ mod tests {
         let any = Value::text("any");
         assert!(matched(&[("a", one.clone())], &[("a", Value::I64(1))]), "all by default, widths");
         assert!(!matched(&[("a", one.clone()), ("b", two.clone())], &[("a", one.clone())]));
-        assert!(matched(&[("x-match", any.clone()), ("a", one.clone()), ("b", two.clone())], &[("b", two.clone())]));
+        assert!(matched(
+            &[("x-match", any.clone()), ("a", one.clone()), ("b", two.clone())],
+            &[("b", two.clone())]
+        ));
         assert!(!matched(&[("x-match", any.clone())], &[("a", one.clone())]), "any of none");
         assert!(matched(&[("x-match", all.clone())], &[]), "all of none");
         assert!(matched(&[("a", Value::Void)], &[("a", two.clone())]), "void: be there");

@@ -1,0 +1,157 @@
+//! The librarian: a thread that brings blocks back from the log and from pages, and puts
+//! pages aside, in the order it is asked. It decides nothing.
+
+use lockgate_broker::{BlockKey, Io, PageId, Place, record};
+use lockgate_model::{Run, RunBuilder};
+use lockgate_wal::{Disk, Pages, Pos, Reader, Slot, Span};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What can be asked.
+pub enum Job {
+    /// As the broker asked.
+    Io(Io),
+    /// Read these records, to be copied to the end of the log.
+    Move(Vec<Place>),
+    /// Nothing more comes.
+    Stop,
+}
+
+/// What comes back.
+pub enum Brought {
+    /// A block.
+    Block(BlockKey, Arc<Run>),
+    /// A record to be copied, and where it was.
+    Record(u8, Vec<u8>, Place),
+    /// All of a `Move` have come.
+    Moved,
+    /// Something could not be read or written: the state on disk cannot be trusted.
+    Failed(String),
+}
+
+/// The queue of jobs.
+#[derive(Default)]
+pub struct Desk {
+    jobs: Mutex<VecDeque<Job>>,
+    more: Condvar,
+    /// Bytes of pages that are not yet written.
+    pub storing: AtomicU64,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks.
+    pub fn ask(&self, jobs: impl IntoIterator<Item = Job>) {
+        let mut queue = self.lock();
+        for job in jobs {
+            if let Job::Io(Io::Store { run, .. }) = &job {
+                self.storing.fetch_add(run.bytes.len() as u64, Relaxed);
+            }
+            queue.push_back(job);
+        }
+        drop(queue);
+        self.more.notify_one();
+    }
+
+    fn next(&self) -> Job {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.pop_front() {
+                return job;
+            }
+            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Does the jobs until told to stop.
+pub struct Librarian<D: Disk> {
+    /// Where jobs come from.
+    pub desk: Arc<Desk>,
+    /// Reads the log.
+    pub log: Reader<D>,
+    /// The pages.
+    pub pages: Pages<D>,
+    /// Where the pages are that have been written.
+    pub slots: HashMap<PageId, Slot>,
+}
+
+impl<D: Disk> Librarian<D> {
+    /// Runs until stopped; `back` takes what was brought.
+    pub fn run(mut self, back: impl Fn(Brought)) {
+        let mut buffer = Vec::new();
+        loop {
+            let done = match self.desk.next() {
+                Job::Stop => return,
+                Job::Io(Io::Load { key, parts }) => {
+                    self.load(&parts).map(|run| back(Brought::Block(key, run)))
+                }
+                Job::Io(Io::LoadPage { key, page }) => {
+                    self.load_page(page).map(|run| back(Brought::Block(key, run)))
+                }
+                Job::Io(Io::Store { page, run }) => self.store(page, &run, &mut buffer),
+                Job::Io(Io::Free(page)) => {
+                    if let Some(slot) = self.slots.remove(&page) {
+                        self.pages.free(slot);
+                    }
+                    Ok(())
+                }
+                Job::Move(places) => self.fetch(&places, &back),
+            };
+            if let Err(why) = done {
+                back(Brought::Failed(why));
+                return;
+            }
+        }
+    }
+
+    fn load(&self, parts: &[(Place, u32, u32)]) -> Result<Arc<Run>, String> {
+        let spans: Vec<Span> =
+            parts.iter().map(|(p, _, _)| Span { pos: Pos(p.pos), len: p.len }).collect();
+        let entries = self.log.read_many(&spans).map_err(|e| format!("reading the log: {e}"))?;
+        let mut all = RunBuilder::default();
+        for (entry, (place, skip, count)) in entries.iter().zip(parts) {
+            let bad = |why: &str| format!("the record at {} is not what it was: {why}", place.pos);
+            let run = record::run_of(entry.kind, &entry.body).map_err(|e| bad(e.0))?;
+            let (from, to) = (*skip as usize, *skip as usize + *count as usize);
+            if to > run.items.len() {
+                return Err(bad("it holds fewer messages"));
+            }
+            if parts.len() == 1 && to - from == run.items.len() {
+                return Ok(Arc::new(run));
+            }
+            all.copy(&run, from, to);
+        }
+        Ok(Arc::new(all.finish()))
+    }
+
+    fn load_page(&self, page: PageId) -> Result<Arc<Run>, String> {
+        let slot = self.slots.get(&page).ok_or("a page is not there")?;
+        let body = self.pages.get(slot).map_err(|e| format!("reading a page: {e}"))?;
+        let run = record::read_run(&body).map_err(|e| format!("reading a page: {e}"))?;
+        Ok(Arc::new(run))
+    }
+
+    fn store(&mut self, page: PageId, run: &Run, buffer: &mut Vec<u8>) -> Result<(), String> {
+        buffer.clear();
+        record::write_run(run, 0, run.items.len(), buffer);
+        let slot = self.pages.put(buffer).map_err(|e| format!("writing a page: {e}"))?;
+        self.desk.storing.fetch_sub(run.bytes.len() as u64, Relaxed);
+        self.slots.insert(page, slot);
+        Ok(())
+    }
+
+    fn fetch(&self, places: &[Place], back: &impl Fn(Brought)) -> Result<(), String> {
+        for place in places {
+            let span = Span { pos: Pos(place.pos), len: place.len };
+            let entry = self.log.read(span).map_err(|e| format!("reading the log: {e}"))?;
+            back(Brought::Record(entry.kind, entry.body.to_vec(), *place));
+        }
+        back(Brought::Moved);
+        Ok(())
+    }
+}

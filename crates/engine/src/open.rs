@@ -1,0 +1,182 @@
+//! Opening: the log is recovered into a broker, the threads are started.
+
+use crate::engine::Engine;
+use crate::journal::{Live, Replayed, Weights};
+use crate::librarian::{Desk, Librarian};
+use crate::state::State;
+use lockgate_broker::{Broker, Place};
+use lockgate_model::{Malformed, Name};
+use lockgate_wal::{
+    Cut, Disk, Level, Log, OpenError as LogError, Options, OsDisk, Pages, ReplayError, Report,
+};
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Called once when something happened after which nothing can be promised any more: it
+/// should say why and end the process.
+pub type Fault = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What the engine is told once.
+#[derive(Clone)]
+pub struct Settings {
+    /// When the log counts as committed.
+    pub level: Level,
+    /// The size of a segment of the log.
+    pub segment_bytes: u64,
+    /// How long level `Os` may leave what is written unsynced.
+    pub os_flush: Duration,
+    /// Free space below which publishers are stopped.
+    pub disk_reserve: u64,
+    /// What messages in memory may take before publishers are stopped.
+    pub memory_max: u64,
+    /// How much of one queue's backlog stays in memory.
+    pub queue_resident: u64,
+    /// The virtual hosts that are made if they are not there.
+    pub vhosts: Vec<Name>,
+    /// Seeds the names that the broker chooses.
+    pub seed: u64,
+    /// Confirm early and write late: a planted bug, for testing the tests.
+    pub planted: bool,
+    /// What to do when nothing can be promised any more.
+    pub fault: Fault,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// What the opening found.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The last stop was orderly.
+    pub clean: bool,
+    /// A torn tail was cut from the log.
+    pub cut: Option<Cut>,
+    /// Records replayed.
+    pub records: u64,
+    /// Queues there are.
+    pub queues: u64,
+    /// Messages there are.
+    pub messages: u64,
+}
+
+/// Why the engine cannot start.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The log cannot be opened.
+    Log(LogError),
+    /// A record of the log means nothing to this version.
+    Record {
+        /// Where it is.
+        pos: u64,
+        /// What is wrong with it.
+        why: Malformed,
+    },
+    /// A file or a thread could not be made.
+    Io(io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Log(e) => e.fmt(f),
+            OpenError::Record { pos, why } => {
+                write!(f, "the log's record at {pos:#x} cannot be read: {why}")
+            }
+            OpenError::Io(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<io::Error> for OpenError {
+    fn from(e: io::Error) -> Self {
+        OpenError::Io(e)
+    }
+}
+
+impl Engine<OsDisk> {
+    /// Opens the engine on a directory.
+    pub fn open(dir: &Path, settings: Settings) -> Result<(Engine, Started), OpenError> {
+        let open = |name| {
+            std::fs::create_dir_all(dir.join(name))?;
+            OsDisk::open(dir.join(name)).map(Arc::new)
+        };
+        Engine::open_on(open("log")?, open("pages")?, settings)
+    }
+}
+
+impl<D: Disk> Engine<D> {
+    /// Opens the engine on any disks: one for the log, one for what need not last.
+    pub fn open_on(
+        log: Arc<D>,
+        pages: Arc<D>,
+        settings: Settings,
+    ) -> Result<(Engine<D>, Started), OpenError> {
+        let broker = Broker::new(lockgate_broker::Settings {
+            queue_resident: settings.queue_resident,
+            // Half of the budget: the other half is what is under way.
+            resident_max: settings.memory_max / 2,
+            seed: settings.seed,
+        });
+        let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;
+        let mut journal = Live { log: &mut log, weights: &mut weights };
+        broker.recovered(report.clean, &mut journal);
+        settings.vhosts.iter().for_each(|name| broker.make_vhost(name, &mut journal));
+        log.flush();
+        let counts = broker.counts();
+        let desk = Arc::new(Desk::default());
+        let (reader, pages) = (log.reader(), Pages::open(pages)?);
+        let librarian =
+            Librarian { desk: Arc::clone(&desk), log: reader, pages, slots: HashMap::new() };
+        let state = State::new(broker, log, weights, desk, settings.memory_max, settings.planted);
+        let engine = Engine::new(state, settings.fault);
+        engine.start(librarian)?;
+        let started = Started {
+            clean: report.clean,
+            cut: report.cut,
+            records: report.records,
+            queues: counts.queues,
+            messages: counts.messages,
+        };
+        Ok((engine, started))
+    }
+}
+
+fn recover<D: Disk>(
+    mut broker: Broker,
+    disk: Arc<D>,
+    settings: &Settings,
+) -> Result<(Broker, Log<D>, Report, Weights), OpenError> {
+    let options = Options {
+        segment_bytes: settings.segment_bytes,
+        level: settings.level,
+        flush_every: settings.os_flush,
+        reserve_bytes: settings.disk_reserve,
+    };
+    let recovery = lockgate_wal::open(disk, options).map_err(OpenError::Log)?;
+    let mut replayed = Replayed::default();
+    if let Some((covers, snapshot)) = recovery.checkpoint() {
+        let applied = broker.apply_snapshot(snapshot, &mut replayed);
+        applied.map_err(|why| OpenError::Record { pos: covers.0, why })?;
+    }
+    let replay = recovery.replay(|entry| {
+        let place = Place { pos: entry.span.pos.0, len: entry.span.len };
+        broker.replay(entry.kind, entry.body, place, &mut replayed).map_err(|why| (place.pos, why))
+    });
+    let (log, report) = replay.map_err(|e| match e {
+        ReplayError::Log(e) => OpenError::Log(e),
+        ReplayError::Visit { source: (pos, why), .. } => OpenError::Record { pos, why },
+    })?;
+    let mut weights = Weights::default();
+    log.segments().for_each(|s| weights.open(s.base));
+    replayed.0.into_iter().for_each(|(pos, delta)| weights.add(pos, delta));
+    Ok((broker, log, report, weights))
+}

@@ -1,0 +1,267 @@
+//! The state behind the gate, and one turn of it.
+
+use crate::held::Held;
+use crate::journal::{Live, Weights};
+use crate::librarian::{Brought, Desk, Job};
+use crate::outbox::Outbox;
+use crate::pressure::{Load, Pressure};
+use lockgate_broker::{Broker, Effects};
+use lockgate_model::{Command, Event, SessionId, Time};
+use lockgate_wal::{Disk, Log, Pos};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
+use std::time::Duration;
+
+/// A segment with less than this share alive is emptied.
+const LIVE_SHARE_LEAST: f64 = 0.5;
+
+/// One thing for a turn to do.
+pub enum Item {
+    /// A session begins.
+    Connect(SessionId, Arc<Outbox>),
+    /// A session's commands.
+    Batch(SessionId, Vec<Command>, Time),
+    /// A session is over.
+    Gone(SessionId),
+    /// The librarian brings something.
+    Brought(Brought),
+    /// The log has moved on: look what may leave.
+    Look,
+}
+
+/// One session's place here.
+struct Place {
+    outbox: Arc<Outbox>,
+    /// Events of this turn.
+    stage: Vec<Event>,
+}
+
+/// Everything that only one may touch at a time.
+pub struct State<D: Disk> {
+    pub broker: Broker,
+    /// None once the engine has stopped.
+    pub log: Option<Log<D>>,
+    pub weights: Weights,
+    pub held: Held,
+    pub pressure: Pressure,
+    pub librarian: Arc<Desk>,
+    pub memory_max: u64,
+    /// Confirm early and write late: a planted bug that the checkers must find.
+    pub planted: bool,
+    /// The segment that is being emptied.
+    emptying: Option<Pos>,
+    places: HashMap<SessionId, Place>,
+    /// Sessions with something on the stage.
+    touched: Vec<SessionId>,
+    effects: Effects,
+    /// Something was done since the last tick.
+    busy: bool,
+}
+
+impl<D: Disk> State<D> {
+    pub fn new(
+        broker: Broker,
+        log: Log<D>,
+        weights: Weights,
+        librarian: Arc<Desk>,
+        memory_max: u64,
+        planted: bool,
+    ) -> State<D> {
+        State {
+            broker,
+            log: Some(log),
+            weights,
+            held: Held::default(),
+            pressure: Pressure::default(),
+            librarian,
+            memory_max,
+            planted,
+            emptying: None,
+            places: HashMap::new(),
+            touched: Vec::new(),
+            effects: Effects::default(),
+            busy: false,
+        }
+    }
+
+    /// Does one item. What comes of it leaves with `finish`.
+    pub fn take(&mut self, item: Item) -> Result<(), String> {
+        match item {
+            Item::Connect(session, outbox) => self.connect(session, outbox),
+            Item::Batch(session, mut commands, now) => self.batch(session, &mut commands, now),
+            Item::Gone(session) => {
+                self.batch(session, &mut vec![Command::Gone], Time::default());
+                self.places.remove(&session);
+                self.pressure.forget(session);
+            }
+            Item::Brought(Brought::Block(key, run)) => self.broker.loaded(key, run),
+            Item::Brought(Brought::Record(kind, body, place)) => {
+                let Some(log) = &mut self.log else { return Ok(()) };
+                let mut journal = Live { log, weights: &mut self.weights };
+                let moved = self.broker.relocate(kind, &body, place, &mut journal);
+                moved.map_err(|e| format!("moving a record: {e}"))?;
+            }
+            Item::Brought(Brought::Moved) => self.emptying = None,
+            Item::Brought(Brought::Failed(why)) => return Err(why),
+            Item::Look => {}
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, session: SessionId, outbox: Arc<Outbox>) {
+        self.broker.connect(session);
+        self.places.insert(session, Place { outbox, stage: Vec::new() });
+        let standing: Vec<_> = self.pressure.standing().collect();
+        for alarm in standing {
+            self.stage(session, Event::Alarm { alarm, raised: true });
+        }
+    }
+
+    /// Does a session's commands.
+    pub fn batch(&mut self, session: SessionId, commands: &mut Vec<Command>, now: Time) {
+        let Some(log) = &mut self.log else {
+            commands.clear();
+            return;
+        };
+        let mut journal = Live { log, weights: &mut self.weights };
+        let mut published = false;
+        for command in commands.drain(..) {
+            published |= matches!(command, Command::Publish { .. });
+            self.broker.handle(session, command, now, &mut journal, &mut self.effects);
+        }
+        if published && self.pressure.pauses(session) {
+            self.stage(session, Event::Pause);
+        }
+    }
+
+    /// Ends a turn: delivers, hands the log to its writer, moves events to the outboxes.
+    /// `current` is the session whose task runs this: it looks for itself. The others'
+    /// wakers are put into `wake`, to be woken outside the gate.
+    pub fn finish(&mut self, current: Option<SessionId>, wake: &mut Vec<Waker>) {
+        self.busy = true;
+        let Some(log) = &mut self.log else { return };
+        let mut journal = Live { log, weights: &mut self.weights };
+        self.broker.deliver(&mut journal, &mut self.effects);
+        if !self.planted {
+            log.flush();
+        }
+        let (committed, storing) = (log.committed().0, self.librarian.storing.load(Relaxed));
+        let load = Load {
+            under_way: log.backlog().max(storing),
+            resident: self.broker.resident(),
+            resident_max: self.memory_max,
+            disk_low: log.space().low,
+        };
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.events.drain(..) {
+            if effect.after <= committed || self.planted {
+                self.stage(effect.session, effect.event);
+            } else {
+                self.held.push(effect.after, effect.session, effect.event);
+            }
+        }
+        if !effects.io.is_empty() {
+            self.librarian.ask(effects.io.drain(..).map(Job::Io));
+        }
+        self.effects = effects;
+        self.release(committed);
+        self.press(load);
+        self.post(current, wake);
+    }
+
+    /// Lets go what waited for the log.
+    fn release(&mut self, committed: u64) {
+        while let Some((session, event)) = self.held.pop(committed) {
+            self.stage(session, event);
+        }
+    }
+
+    fn press(&mut self, load: Load) {
+        let mut single = Vec::new();
+        let mut common = Vec::new();
+        self.pressure.measure(load, |s, e| single.push((s, e)), |e| common.push(e));
+        for (session, event) in single {
+            self.stage(session, event);
+        }
+        if !common.is_empty() {
+            let all: Vec<SessionId> = self.places.keys().copied().collect();
+            for session in all {
+                common.iter().for_each(|e| self.stage(session, e.clone()));
+            }
+        }
+    }
+
+    fn stage(&mut self, session: SessionId, event: Event) {
+        if let Some(place) = self.places.get_mut(&session) {
+            if place.stage.is_empty() {
+                self.touched.push(session);
+            }
+            place.stage.push(event);
+        }
+    }
+
+    fn post(&mut self, current: Option<SessionId>, wake: &mut Vec<Waker>) {
+        for session in self.touched.drain(..) {
+            let Some(place) = self.places.get_mut(&session) else { continue };
+            let waker = place.outbox.put(&mut place.stage);
+            if current != Some(session) {
+                wake.extend(waker);
+            }
+        }
+    }
+
+    /// What time demands: checkpoints, dead segments. True if there may soon be more of it.
+    pub fn tick(&mut self, now: Time) -> bool {
+        let Some(log) = &mut self.log else { return false };
+        if self.planted {
+            log.flush();
+        }
+        let elapsed = Duration::from_micros(now.0);
+        if log.checkpoint_due(elapsed) {
+            let snapshot = self.broker.snapshot();
+            log.checkpoint(log.end(), snapshot, elapsed);
+        }
+        self.bury();
+        self.empty_one();
+        std::mem::take(&mut self.busy)
+    }
+
+    /// Releases segments in which nothing lives.
+    fn bury(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let dead = |s: &lockgate_wal::SegmentInfo| s.sealed && self.weights.of(s.base) <= 0;
+        let bases: Vec<Pos> = log.segments().filter(dead).map(|s| s.base).collect();
+        for base in bases {
+            log.release(base);
+            self.weights.close(base);
+        }
+    }
+
+    /// Begins to empty the oldest segment in which little lives.
+    fn empty_one(&mut self) {
+        let Some(log) = &self.log else { return };
+        if self.emptying.is_some() {
+            return;
+        }
+        let sparse = |s: &lockgate_wal::SegmentInfo| {
+            let size = s.end.0.saturating_sub(s.base.0) as f64;
+            s.sealed && (self.weights.of(s.base) as f64) < size * LIVE_SHARE_LEAST
+        };
+        let Some(segment) = log.segments().find(sparse) else { return };
+        self.emptying = Some(segment.base);
+        let places = self.broker.live_places(segment.base.0, segment.end.0);
+        self.librarian.ask([Job::Move(places)]);
+    }
+
+    /// The last turn: what waits is marked, the log is closed.
+    pub fn stop(&mut self) -> std::io::Result<()> {
+        let Some(mut log) = self.log.take() else { return Ok(()) };
+        let mut journal = Live { log: &mut log, weights: &mut self.weights };
+        self.broker.deliver(&mut journal, &mut self.effects);
+        self.broker.rest(&mut journal);
+        self.librarian.ask([Job::Stop]);
+        log.close()
+    }
+}
