@@ -68,9 +68,9 @@ impl<'a> Glance<'a> {
         // Most messages have a delivery mode only, or nothing.
         match *head {
             [0x10, 0x00, mode] => {
-                return Ok(Glance { persistent: mode == 2, ..Glance::default() });
+                Ok(Glance { persistent: mode == 2, ..Glance::default() })
             }
-            [0, 0] => return Ok(Glance::default()),
+            [0, 0] => Ok(Glance::default()),
             _ => Glance::walk(head),
         }
     }

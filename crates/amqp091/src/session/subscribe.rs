@@ -1,0 +1,169 @@
+//! Subscriptions: qos, consume, cancel in both directions.
+
+use super::{Connection, Reply, Subscribed};
+use crate::error::{Code, Fault};
+use crate::packet::Method;
+use lockgate_front::Output;
+use lockgate_model::{CancelCause, Consumer, Name, Request, Subscription, Table};
+
+impl Connection {
+    pub(super) fn subscription_method(
+        &mut self,
+        n: u16,
+        method: Method<'_>,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        let id = method.id();
+        match method {
+            Method::BasicQos { prefetch_size, prefetch_count, global } => {
+                self.qos(n, id, prefetch_size, prefetch_count, global, out)
+            }
+            Method::BasicConsume {
+                queue,
+                consumer_tag,
+                no_ack,
+                exclusive,
+                no_wait,
+                arguments,
+                ..
+            } => {
+                let wanted = Wanted { no_ack, exclusive, no_wait, arguments };
+                self.consume(n, id, queue, consumer_tag, wanted, out)
+            }
+            Method::BasicCancel { consumer_tag, no_wait } => {
+                self.cancel(n, id, consumer_tag, no_wait, out)
+            }
+            _ => Err(Fault::new(Code::CommandInvalid, "unimplemented method")),
+        }
+    }
+
+    /// RabbitMQ's reading: `global` is the whole channel, else each consumer to come.
+    fn qos(
+        &mut self,
+        n: u16,
+        id: (u16, u16),
+        size: u32,
+        count: u16,
+        global: bool,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        if size != 0 {
+            return Err(Fault::new(Code::NotImplemented, format!("prefetch_size!=0 ({size})")));
+        }
+        let limit = (count != 0).then_some(u32::from(count));
+        if global {
+            self.ask(n, id, Request::ShareLimit(limit), Some(Reply::Limited), out);
+        } else {
+            self.channel(n)?.prefetch = limit;
+            self.send(n, &Method::BasicQosOk {}, out);
+        }
+        Ok(())
+    }
+
+    fn consume(
+        &mut self,
+        n: u16,
+        id: (u16, u16),
+        queue: &str,
+        tag: &str,
+        wanted: Wanted,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        let queue = self.queue_named(n, queue)?;
+        self.handles = self.handles.wrapping_add(1);
+        let handle = self.handles;
+        let tag = if tag.is_empty() { generated_tag(self.seed, handle) } else { Name::from(tag) };
+        let channel = self.channel(n)?;
+        if channel.tags.contains_key(&tag) {
+            let text = format!("attempt to reuse consumer tag '{tag}'");
+            return Err(Fault::new(Code::NotAllowed, text));
+        }
+        channel.tags.insert(tag.clone(), handle);
+        let request = Request::Subscribe(Subscription {
+            queue,
+            consumer: Consumer(handle),
+            tag: tag.clone(),
+            settled: wanted.no_ack,
+            exclusive: wanted.exclusive,
+            limit: channel.prefetch,
+            arguments: wanted.arguments,
+        });
+        self.consumers.insert(handle, Subscribed { channel: n, tag: tag.clone() });
+        let reply = (!wanted.no_wait).then_some(Reply::Subscribed(tag));
+        self.ask(n, id, request, reply, out);
+        Ok(())
+    }
+
+    /// An unknown tag is fine (section 1.8.3.5).
+    fn cancel(
+        &mut self,
+        n: u16,
+        id: (u16, u16),
+        tag: &str,
+        no_wait: bool,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        let channel = self.channel(n)?;
+        if let Some(&consumer) = channel.tags.get(tag) {
+            let reply = Reply::Unsubscribed { consumer, tag: Name::from(tag), silent: no_wait };
+            self.ask(n, id, Request::Cancel(Consumer(consumer)), Some(reply), out);
+        } else if !no_wait {
+            self.send(n, &Method::BasicCancelOk { consumer_tag: tag }, out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribed(
+        &mut self,
+        n: u16,
+        consumer: u32,
+        tag: Name,
+        silent: bool,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        self.forget(consumer);
+        if !silent {
+            self.send(n, &Method::BasicCancelOk { consumer_tag: &tag }, out);
+        }
+        Ok(())
+    }
+
+    /// A subscription ended by itself: said to clients that want to know.
+    pub(super) fn cancelled(&mut self, consumer: Consumer, cause: CancelCause, out: &mut Output) {
+        let CancelCause::QueueDeleted = cause;
+        if let Some(gone) = self.forget(consumer.0)
+            && self.client.cancel_notify
+        {
+            let cancel = Method::BasicCancel { consumer_tag: &gone.tag, no_wait: true };
+            self.send(gone.channel, &cancel, out);
+        }
+    }
+
+    fn forget(&mut self, consumer: u32) -> Option<Subscribed> {
+        let gone = self.consumers.remove(&consumer)?;
+        if let Some(channel) = self.slots.open(gone.channel) {
+            channel.tags.remove(&gone.tag);
+        }
+        Some(gone)
+    }
+}
+
+/// What a consumer asked for beside its queue.
+struct Wanted {
+    no_ack: bool,
+    exclusive: bool,
+    no_wait: bool,
+    arguments: Table,
+}
+
+/// A tag that no other consumer of any connection is likely to have.
+fn generated_tag(seed: u64, handle: u32) -> Name {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits = u128::from(seed) << 32 | u128::from(handle);
+    let mut tag = String::from("amq.ctag-");
+    for _ in 0..16 {
+        tag.push(char::from(LETTERS[(bits & 63) as usize]));
+        bits >>= 6;
+    }
+    Name::from(tag)
+}

@@ -1,0 +1,106 @@
+//! Transactions: what is published and settled on the channel waits until commit, and
+//! goes to the engine as one request that is done whole or not at all.
+
+use super::slots::Mode;
+use super::{Connection, Reply};
+use crate::error::{Code, Fault};
+use crate::inflight::Span;
+use crate::packet::Method;
+use lockgate_front::Output;
+use lockgate_model::{Outcome, Request, Run, Step};
+use std::sync::Arc;
+
+const TX_COMMIT: (u16, u16) = (90, 20);
+
+/// What waits for the commit.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    steps: Vec<Step>,
+    /// What the steps settle, to be in flight again after a rollback.
+    settled: Vec<Span>,
+    /// Bytes that the steps hold in memory.
+    bytes: u64,
+    /// More was published than may wait; it can only be rolled back.
+    overflown: bool,
+}
+
+impl Transaction {
+    pub(super) fn settle(&mut self, span: Span, outcome: Outcome) {
+        let Span { lease, from, count, .. } = span;
+        self.settled.push(span);
+        self.steps.push(Step::Settle { lease, from, count, outcome });
+    }
+
+    fn publish(&mut self, run: Run, bytes_max: u64) {
+        let items = run.items.len() * size_of::<lockgate_model::Item>();
+        self.bytes += (run.bytes.len() + items) as u64;
+        if self.bytes > bytes_max {
+            self.overflown = true;
+            self.steps.retain(|step| !matches!(step, Step::Publish(_)));
+        } else {
+            self.steps.push(Step::Publish(Arc::new(run)));
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn select_tx(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
+        let channel = self.channel(n)?;
+        match channel.mode {
+            Mode::Plain => channel.mode = Mode::Tx(Transaction::default()),
+            Mode::Tx(_) => {}
+            Mode::Confirm(_) => {
+                let text = "cannot switch from confirm to tx mode";
+                return Err(Fault::new(Code::PreconditionFailed, text));
+            }
+        }
+        self.send(n, &Method::TxSelectOk {}, out);
+        Ok(())
+    }
+
+    fn transaction(&mut self, n: u16) -> Result<&mut Transaction, Fault> {
+        match &mut self.channel(n)?.mode {
+            Mode::Tx(tx) => Ok(tx),
+            Mode::Plain | Mode::Confirm(_) => {
+                Err(Fault::new(Code::PreconditionFailed, "channel is not transactional"))
+            }
+        }
+    }
+
+    pub(super) fn publish_in_tx(&mut self, n: u16, run: Run, out: &mut Output) {
+        let bytes_max = self.shared.settings.transaction_bytes_max;
+        if let Ok(tx) = self.transaction(n) {
+            tx.publish(run, bytes_max);
+        }
+        self.has_published(out);
+    }
+
+    pub(super) fn commit(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
+        let bytes_max = self.shared.settings.transaction_bytes_max;
+        let done = std::mem::take(self.transaction(n)?);
+        if done.overflown {
+            let text = format!("transaction is larger than configured max size {bytes_max}");
+            return Err(Fault::new(Code::PreconditionFailed, text));
+        }
+        if done.steps.is_empty() {
+            return self.committed(n, out);
+        }
+        self.ask(n, TX_COMMIT, Request::Commit(done.steps), Some(Reply::Committed), out);
+        Ok(())
+    }
+
+    pub(super) fn committed(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
+        self.send(n, &Method::TxCommitOk {}, out);
+        Ok(())
+    }
+
+    pub(super) fn rollback(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
+        let undone = std::mem::take(self.transaction(n)?);
+        let channel = self.channel(n)?;
+        for span in undone.settled {
+            channel.inflight.put_back(span);
+        }
+        self.send(n, &Method::TxRollbackOk {}, out);
+        Ok(())
+    }
+}
