@@ -20,6 +20,7 @@ mod checkpoint;
 mod disk;
 mod error;
 mod keeper;
+mod layout;
 mod log;
 mod pages;
 mod reader;

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use crate::checkpoint::{self, Checkpoint, Standing};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Damaged, OpenError, ReplayError};
+use crate::layout::{Layout, newest};
 use crate::log::{Log, SegmentInfo, Tip};
 use crate::record::{CLOSE, KIND_MAX, SEAL_LEN};
 use crate::scan::{Scan, Step, Survey, survey};
-use crate::segment::{self, BLOCK, FORMAT, SegmentHead, TEMPORARY};
+use crate::segment::{self, BLOCK, FORMAT, SegmentHead};
 use crate::shared::{Maker, Shared, Slot, Table};
-use crate::{Options, Pos, Span, pages};
+use crate::{Options, Pos, Span};
 
 /// One record, as a replay shows it.
 #[derive(Clone, Copy, Debug)]
@@ -57,74 +58,6 @@ pub struct Report {
     pub epoch: u32,
 }
 
-/// What the names in a directory say.
-#[derive(Debug, Default)]
-pub(crate) struct Layout {
-    pub has_format: bool,
-    /// Base and size.
-    pub segments: BTreeMap<u64, u64>,
-    /// Serial numbers, oldest first.
-    pub checkpoints: Vec<u64>,
-    temporary: Vec<String>,
-}
-
-impl Layout {
-    pub fn read<D: Disk>(disk: &D) -> Result<Layout, OpenError> {
-        let mut layout = Layout::default();
-        for name in disk.list().map_err(OpenError::io("list", "the log's directory"))? {
-            if name == FORMAT {
-                layout.has_format = true;
-            } else if let Some(base) = segment::base_of(&name) {
-                let size = disk.open(&name).and_then(|file| file.size());
-                layout.segments.insert(base, size.map_err(OpenError::io("open", &name))?);
-            } else if let Some(serial) = checkpoint::serial_of(&name) {
-                layout.checkpoints.push(serial);
-            } else if is_temporary(&name) {
-                layout.temporary.push(name);
-            } else if !(name == "lock" || name == "lost+found" || pages::is_page(&name)) {
-                return Err(OpenError::Foreign { name });
-            }
-        }
-        layout.checkpoints.sort_unstable();
-        if layout.has_format {
-            segment::check_format(disk)?;
-        } else if !layout.segments.is_empty() || !layout.checkpoints.is_empty() {
-            return Err(OpenError::Version {
-                name: FORMAT.to_owned(),
-                found: "no version at all".to_owned(),
-                known: segment::VERSION,
-            });
-        }
-        Ok(layout)
-    }
-
-    /// The segment that holds `pos`.
-    pub fn holder(&self, pos: Pos) -> Option<u64> {
-        let (base, size) = self.segments.range(..=pos.0).next_back()?;
-        (pos.0 - base < *size).then_some(*base)
-    }
-}
-
-fn is_temporary(name: &str) -> bool {
-    let whole = name.strip_suffix(TEMPORARY);
-    whole.is_some_and(|n| n == FORMAT || checkpoint::serial_of(n).is_some())
-}
-
-/// The newest checkpoint that is whole, and whether a newer one was not.
-pub(crate) fn newest<D: Disk>(
-    disk: &D,
-    layout: &Layout,
-) -> Result<(Option<(u64, Checkpoint)>, bool), OpenError> {
-    let mut rotten = false;
-    for serial in layout.checkpoints.iter().rev() {
-        if let Some(found) = checkpoint::load(disk, *serial)? {
-            return Ok((Some((*serial, found)), rotten));
-        }
-        rotten = true;
-    }
-    Ok((None, rotten))
-}
-
 /// A log that is being opened: its checkpoint is at hand, its tail is not yet read.
 #[derive(Debug)]
 pub struct Recovery<D: Disk> {
@@ -133,6 +66,8 @@ pub struct Recovery<D: Disk> {
     layout: Layout,
     checkpoint: Option<Checkpoint>,
     standing: Vec<Standing>,
+    /// Checkpoints that are rotten or older than needed: removed once the log is whole.
+    obsolete: Vec<String>,
     rotten: bool,
 }
 
@@ -155,17 +90,13 @@ pub fn open<D: Disk>(disk: Arc<D>, options: Options) -> Result<Recovery<D>, Open
         }
         standing.push(Standing { serial: *serial, covers: checkpoint.covers });
     }
-    // What is newer is rotten, what is older than the last two is left over from a crash.
     let extra = standing.len().saturating_sub(2);
     standing.drain(..extra);
-    for serial in &layout.checkpoints {
-        if found.is_some() && !standing.iter().any(|s| s.serial == *serial) {
-            let name = checkpoint::name(*serial);
-            disk.remove(&name).map_err(OpenError::io("remove", &name))?;
-        }
-    }
+    let all = layout.checkpoints.iter();
+    let needless = all.filter(|serial| standing.iter().all(|s| s.serial != **serial));
+    let obsolete = needless.map(|serial| checkpoint::name(*serial)).collect();
     let checkpoint = found.map(|(_, checkpoint)| checkpoint);
-    Ok(Recovery { disk, options, layout, checkpoint, standing, rotten })
+    Ok(Recovery { disk, options, layout, checkpoint, standing, obsolete, rotten })
 }
 
 /// The tail as far as it could be read.
@@ -411,6 +342,10 @@ impl<D: Disk> Recovery<D> {
             spare: spare.map(Arc::new),
             starved: false,
         };
+        for name in &self.obsolete {
+            // One that stays is met, and passed over, again at the next opening.
+            let _ = self.disk.remove(name);
+        }
         let end = Pos(tip.base + tip.offset);
         let last = self.checkpoint.as_ref().map_or(0, |c| c.body().len() as u64);
         let shared = Shared::new(self.disk, self.options, end, table, maker, self.standing);

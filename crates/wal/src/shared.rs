@@ -61,7 +61,7 @@ impl Batch {
     }
 }
 
-/// A batch buffer above this size is not kept for reuse.
+/// Buffers of this many bytes in all are kept for reuse.
 const KEEP_MAX: usize = 8 << 20;
 /// Flushes smaller than this are copied together rather than queued one by one.
 const JOIN_MAX: usize = 64 << 10;
@@ -72,6 +72,7 @@ pub(crate) struct Queue {
     pub waiting: VecDeque<Arc<Batch>>,
     pub inflight: Vec<Arc<Batch>>,
     free: Vec<Arc<Batch>>,
+    free_bytes: usize,
     pub waiting_bytes: usize,
     /// The position behind everything flushed.
     pub end: Pos,
@@ -90,6 +91,7 @@ impl Queue {
         let last = self.waiting.back_mut().and_then(Arc::get_mut);
         if let Some(last) = last.filter(|l| l.buf.len() + batch.buf.len() <= JOIN_MAX) {
             let shift = last.buf.len();
+            last.buf.reserve(JOIN_MAX - shift);
             last.buf.extend_from_slice(&batch.buf);
             for part in &batch.parts {
                 if last.parts.last().is_none_or(|p| p.base != part.base) {
@@ -100,6 +102,7 @@ impl Queue {
             return;
         }
         let mut slot = self.free.pop().unwrap_or_default();
+        self.free_bytes -= slot.buf.capacity();
         if let Some(empty) = Arc::get_mut(&mut slot) {
             std::mem::swap(empty, batch);
         } else {
@@ -111,11 +114,11 @@ impl Queue {
     /// Keeps written batches for reuse.
     pub fn recycle(&mut self) {
         for mut batch in self.inflight.drain(..) {
-            if let Some(inner) = Arc::get_mut(&mut batch).filter(|b| b.buf.capacity() <= KEEP_MAX) {
+            let room = KEEP_MAX - self.free_bytes;
+            if let Some(inner) = Arc::get_mut(&mut batch).filter(|b| b.buf.capacity() <= room) {
                 inner.clear();
-                if self.free.len() < 4 {
-                    self.free.push(batch);
-                }
+                self.free_bytes += inner.buf.capacity();
+                self.free.push(batch);
             }
         }
     }

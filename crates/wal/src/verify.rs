@@ -4,8 +4,9 @@
 use crate::checkpoint;
 use crate::disk::Disk;
 use crate::error::{Damaged, OpenError};
+use crate::layout::{Layout, newest};
 use crate::record::KIND_MAX;
-use crate::recover::{Cut, Entry, Layout, newest};
+use crate::recover::{Cut, Entry};
 use crate::scan::{Scan, Step, survey};
 use crate::segment::{self, BLOCK};
 use crate::{Pos, Span};
