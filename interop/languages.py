@@ -1,0 +1,70 @@
+"""How each language's suites are installed and started; knows no broker.
+
+A language is a function that installs what is missing and returns its suites as
+(name, command, folder). Everything it makes lies where git ignores it.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE / ".cache"
+
+
+def _quietly(command, cwd, **extra):
+    """Runs a step; its output is shown only when it fails."""
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **extra,
+    )
+    if done.returncode:
+        print(done.stdout[-4000:], file=sys.stderr)
+        raise subprocess.CalledProcessError(done.returncode, command[0])
+
+
+def _once(name, inputs, make):
+    """Calls make() unless it has been done for exactly these input files."""
+    digest = hashlib.sha256(b"".join(Path(path).read_bytes() for path in inputs)).hexdigest()
+    stamp = CACHE / f"{name}.stamp"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    CACHE.mkdir(exist_ok=True)
+    make()
+    stamp.write_text(digest)
+
+
+def _venv():
+    """The interpreter of a virtual environment with the pinned packages."""
+    folder = CACHE / "venv"
+    python = folder / "bin" / "python"
+    pins = HERE / "python" / "requirements.txt"
+
+    def make():
+        shutil.rmtree(folder, ignore_errors=True)
+        _quietly([sys.executable, "-m", "venv", folder], HERE)
+        _quietly([python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-r", pins], HERE)
+
+    _once("python", [pins], make)
+    return str(python)
+
+
+def python():
+    interpreter = _venv()
+    folder = HERE / "python"
+    return [
+        (f"python/{name}", [interpreter, "-B", f"{module}.py"], folder)
+        for name, module in (
+            ("pika", "pika_suite"),
+            ("aio-pika", "aio_pika_suite"),
+            ("kombu", "kombu_suite"),
+            ("celery", "celery_suite"),
+        )
+        if (folder / f"{module}.py").exists()
+    ]
+
+
+ALL = {"python": python}
