@@ -87,6 +87,16 @@ fn through(out: &mut impl Write, dir: &str, level: Level, size: usize, turn: usi
     );
     read_back(out, &log.reader(), &spans);
     drop(log);
+    let begun = cpu();
+    let recovery = open(Arc::new(OsDisk::open(&path).expect("there")), Options::default());
+    let mut bytes = 0;
+    let visited = recovery.expect("opens").replay(|entry| {
+        bytes += entry.body.len();
+        Ok::<(), ()>(())
+    });
+    let records = visited.expect("replays").1.records;
+    let used = (cpu() - begun).as_secs_f64().max(0.01);
+    let _ = writeln!(out, "  recovered: {:.0} k per CPU second", records as f64 / used / 1e3);
     let _ = std::fs::remove_dir_all(&path);
 }
 
@@ -106,6 +116,7 @@ fn main() {
     for size in [16, 100, 1024, 16384] {
         append_alone(&mut out, size);
     }
+    through(&mut out, &dir, Level::Fsync, 100, 64);
     for turn in [1, 64] {
         for level in [Level::Fsync, Level::Os] {
             through(&mut out, &dir, level, 1024, turn);

@@ -1,6 +1,6 @@
 //! What the log, its threads and its readers share: the queue of flushed batches, the table of
 //! open segments, the positions reached, and the chores. Each lock is held for moments only, never
-//! over a disk operation (but the maker's, which is there to wait for one).
+//! over a write or a sync (but the maker's, which is there to wait for one).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
