@@ -206,6 +206,8 @@ settings! {
         heartbeat: Span = "60 s", limit "0 s" "65535 s";
         /// Largest message body.
         body_max: Size = "128 MiB", limit "1" "128 MiB";
+        /// Most that one transaction may hold before it is committed.
+        transaction_max: Size = "256 MiB", limit "1 KiB" "1 GiB";
     }
 
     /// What peers may cost.

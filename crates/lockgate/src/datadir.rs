@@ -4,7 +4,7 @@
 //! ```text
 //!  DIR/lockgate   the marker: whose this is, and its version
 //!  DIR/lock       held while a process serves from here; its number inside
-//!  DIR/log/       the log
+//!  DIR/log/       the log; the engine makes it, and other folders beside it
 //! ```
 
 use crate::fault::Fault;
@@ -36,14 +36,12 @@ impl DataDir {
         fs::create_dir_all(path).map_err(unusable)?;
         mark(path)?;
         let lock = lock(path)?;
-        let dir = DataDir { path: path.to_path_buf(), _lock: lock };
-        fs::create_dir_all(dir.log()).map_err(unusable)?;
-        Ok(dir)
+        Ok(DataDir { path: path.to_path_buf(), _lock: lock })
     }
 
-    /// Where the log is.
-    pub fn log(&self) -> PathBuf {
-        self.path.join(LOG)
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The directory, as an operator finds it from anywhere.
@@ -157,10 +155,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
         for _ in 0..2 {
-            let dir = DataDir::hold(&path).unwrap();
-            assert!(dir.log().is_dir());
+            DataDir::hold(&path).unwrap();
         }
         assert_eq!(fs::read_to_string(path.join(MARKER)).unwrap(), MARK);
+        assert_eq!(log_in(&path), path);
+        fs::create_dir(path.join(LOG)).unwrap();
         assert_eq!(log_in(&path), path.join(LOG));
     }
 

@@ -4,12 +4,15 @@
 mod banner;
 mod cli;
 mod datadir;
+mod door;
 mod fault;
+mod gate;
 mod log_command;
 mod logs;
 mod memory;
 mod serve;
 mod settings;
+mod signals;
 
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand};

@@ -1,11 +1,191 @@
-//! The wiring: settings become an engine, users, fronts and listeners, and all of
-//! it stops in order.
+//! The wiring: settings become an engine, a door, fronts and listeners; and all of
+//! it stops in order: no new connections, sessions told, log synced.
 
+use crate::datadir::DataDir;
+use crate::door::Door;
 use crate::fault::Fault;
-use lockgate_config::Loaded;
+use crate::gate::Gate;
+use crate::{banner, log_command, logs, memory, print, settings, signals};
+use lockgate_amqp091::Amqp091;
+use lockgate_config::{Config, Durability, Kind, Loaded};
+use lockgate_engine::{Engine, Level, OpenError};
+use lockgate_front::Front;
+use lockgate_model::{Name, Time};
+use lockgate_net::{Clock, Listener, Server};
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 /// Serves until it is told to stop.
 pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
-    crate::logs::start(&loaded.config.logging);
-    Err(Fault::other("not wired yet"))
+    let config = &loaded.config;
+    logs::start(&config.logging);
+    loaded.notes.iter().for_each(|note| warn!("{note}"));
+    let files = lockgate_net::raise_open_files_max();
+    let data = DataDir::hold(&config.data_dir)?;
+    let shutdown = CancellationToken::new();
+    let listeners = listeners(config)?;
+    let clock = Clock::start();
+    let engine = open(config, data.path(), clock.now())?;
+    let server = Server::bind(listeners, net_settings(config)).map_err(Fault::listener);
+    let server = match server {
+        Ok(server) => server,
+        Err(fault) => {
+            // Nothing was served: a failure to close is told by the next start.
+            let _ = engine.stop();
+            return Err(fault);
+        }
+    };
+    signals::watch(shutdown.clone()).map_err(|e| Fault::other(format!("no signals: {e}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("worker")
+        .build()
+        .map_err(|e| Fault::other(format!("cannot start the threads: {e}")))?;
+    info!(version = env!("CARGO_PKG_VERSION"), files, "serving");
+    print(&banner::banner(&bound(&server), &data.shown()))?;
+    let door = Arc::new(Door::new(&config.auth, random()?));
+    let run = server.run(Gate(engine.clone()), door, clock, shutdown);
+    let stopped = runtime.block_on(run).map_err(|e| Fault::other(format!("cannot serve: {e}")))?;
+    // Whatever tasks are left hang, and must not come between the log and its last sync.
+    runtime.shutdown_background();
+    engine.stop().map_err(|e| Fault::disk(format!("the log cannot be closed: {e}")))?;
+    info!(cut = stopped.cut, "stopped");
+    Ok(())
+}
+
+/// Opens the engine on the data directory, and says what it found.
+fn open(config: &Config, data: &Path, now: Time) -> Result<Engine, Fault> {
+    let started = std::time::Instant::now();
+    let (engine, found) =
+        Engine::open(data, engine_settings(config, now)?).map_err(|error| match &error {
+            OpenError::Log(e) => log_command::fault_of(e),
+            OpenError::Record { .. } => Fault::damaged(&error),
+            OpenError::Io(_) => Fault::directory(&error),
+        })?;
+    if let Some(cut) = &found.cut {
+        warn!(
+            segment = cut.segment,
+            offset = cut.offset,
+            bytes = cut.bytes,
+            "a torn tail was cut from the log: it had not been confirmed"
+        );
+    }
+    info!(
+        clean = found.clean,
+        records = found.records,
+        queues = found.queues,
+        messages = found.messages,
+        took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "the log is open"
+    );
+    Ok(engine)
+}
+
+fn engine_settings(config: &Config, now: Time) -> Result<lockgate_engine::Settings, Fault> {
+    let storage = &config.storage;
+    Ok(lockgate_engine::Settings {
+        level: match storage.durability {
+            Durability::Fsync => Level::Fsync,
+            Durability::Os => Level::Os,
+            Durability::Memory => Level::Memory,
+        },
+        segment_bytes: storage.segment.0,
+        os_flush: storage.os_flush.0,
+        disk_reserve: storage.reserve.0,
+        memory_max: memory::budget(config.memory.max),
+        queue_resident: config.memory.queue_resident.0,
+        vhosts: config.vhosts.iter().map(|name| Name::from(name.as_str())).collect(),
+        seed: u64::from_ne_bytes(random()?),
+        now,
+        planted: planted(),
+        fault: Arc::new(die),
+    })
+}
+
+/// The one bug that can be planted, so that a test can show that it would be caught.
+/// A release build has no ear for it.
+fn planted() -> bool {
+    cfg!(debug_assertions)
+        && std::env::var_os("LOCKGATE_PLANT").is_some_and(|name| name == "confirm-before-sync")
+}
+
+/// Ends the process when nothing can be promised any more. No destructor runs: the
+/// log must not be touched again.
+fn die(why: &str) {
+    let fault = Fault::disk(why);
+    let _ = writeln!(io::stderr(), "lockgate: {}", fault.cause);
+    std::process::exit(i32::from(fault.code));
+}
+
+fn net_settings(config: &Config) -> lockgate_net::Settings {
+    let mut settings = lockgate_net::Settings::default();
+    let wished = usize::try_from(config.limits.connections_max).unwrap_or(usize::MAX);
+    // No more than the system gives files for.
+    settings.connections_max = wished.min(settings.connections_max);
+    settings.handshake = config.limits.handshake.0;
+    settings
+}
+
+/// Every listener with its front; a name stands for each of its addresses.
+fn listeners(config: &Config) -> Result<Vec<Listener>, Fault> {
+    let amqp: Arc<dyn Front> = Arc::new(Amqp091::new(amqp_settings(config)));
+    let mut all = Vec::new();
+    for wish in &config.listeners {
+        let front = match wish.kind {
+            Kind::Amqp => amqp.clone(),
+            // `Config::check` let in only what is served.
+            _ => return Err(Fault::config(format!("`{wish}` cannot be served"))),
+        };
+        let unknown =
+            |e: &dyn std::fmt::Display| Fault::listener(format!("cannot listen for {wish}: {e}"));
+        let addresses: Vec<SocketAddr> =
+            wish.address.to_socket_addrs().map_err(|e| unknown(&e))?.collect();
+        if addresses.is_empty() {
+            return Err(unknown(&"the name has no address"));
+        }
+        all.extend(addresses.into_iter().map(|address| Listener {
+            address,
+            front: front.clone(),
+            kind: wish.kind.word().into(),
+        }));
+    }
+    Ok(all)
+}
+
+fn amqp_settings(config: &Config) -> lockgate_amqp091::Settings {
+    let amqp = &config.amqp;
+    lockgate_amqp091::Settings {
+        product: amqp.product.clone(),
+        version: amqp.version.clone(),
+        cluster_name: amqp.cluster_name.clone(),
+        frame_max: amqp.frame_max,
+        channel_max: amqp.channel_max,
+        heartbeat: amqp.heartbeat.0,
+        body_bytes_max: amqp.body_max.0,
+        transaction_bytes_max: amqp.transaction_max.0,
+        handshake_max: config.limits.handshake.0,
+        ..lockgate_amqp091::Settings::default()
+    }
+}
+
+/// The listeners as they are bound, with their kinds.
+fn bound(server: &Server) -> Vec<(Kind, SocketAddr)> {
+    let kind = |word: &str| settings::SERVED.iter().copied().find(|kind| kind.word() == word);
+    let all = server.addresses().into_iter();
+    all.filter_map(|(word, address)| Some((kind(&word)?, address))).collect()
+}
+
+/// Bytes that nobody could guess.
+fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    use rustix::rand::{GetRandomFlags, getrandom};
+    let mut bytes = [0; N];
+    match getrandom(&mut bytes, GetRandomFlags::empty()) {
+        Ok(n) if n == N => Ok(bytes),
+        Ok(_) => Err(Fault::other("the system gives no random bytes")),
+        Err(e) => Err(Fault::other(format!("the system gives no random bytes: {e}"))),
+    }
 }

@@ -1,0 +1,101 @@
+//! What was confirmed outlives kill -9: tens of lives on the same data, under load,
+//! and a checker that is shown to catch the bug it is there for.
+
+use lockgate_tests::broker::run;
+use lockgate_tests::load::{self, Dice, Load, QUEUE};
+use lockgate_tests::{Broker, History, Options, Seen, Violation, Wire};
+
+/// Producers at a time.
+const PRODUCERS: usize = 3;
+
+/// Small segments, so that a short test sees many end and die. The reserve must be
+/// kept on any machine that runs tests.
+fn options() -> Options {
+    Options::flags(&["--storage-segment", "1 MiB", "--storage-reserve", "16 MiB"])
+}
+
+/// Lets a broker live and die so many times under load; returns what was seen, and
+/// the broker in its last life, drained.
+fn lives(options: Options, lives: u32, seed: u64) -> (History, Broker) {
+    let mut dice = Dice::new(seed);
+    let mut history = History::default();
+    let mut next = vec![0; PRODUCERS];
+    let mut broker = Broker::start(options);
+    for life in 0..lives {
+        let load = Load::start(&broker, life, &next).expect("a new broker takes load");
+        load.confirmed(50 + dice.roll(400));
+        broker.kill();
+        let seen = load.join();
+        for seen in &seen {
+            if let Seen::Sent { producer, sequence, .. } = *seen {
+                let next = &mut next[producer as usize];
+                *next = sequence.max(*next) + 1;
+            }
+        }
+        history.add(seen);
+        // Recovery itself is killed too, now and then.
+        if dice.roll(4) == 0 {
+            broker.stumble();
+        }
+        broker = broker.again();
+    }
+    history.add(load::drain(&broker, lives).expect("what is left can be drained"));
+    (history, broker)
+}
+
+#[test]
+fn nothing_confirmed_is_lost_and_order_is_kept_over_tens_of_kills() {
+    let (history, broker) = lives(options(), 30, 7);
+    let (sent, confirmed, delivered) = history.counts();
+    assert!(confirmed > 30 * 50, "{sent} sent, {confirmed} confirmed, {delivered} delivered");
+    assert_eq!(history.check(), []);
+    let mut wire = Wire::channel(broker.amqp).unwrap();
+    assert_eq!(wire.waiting(QUEUE).unwrap(), 0);
+    drop(wire);
+    assert_eq!(broker.stop().code(), Some(0));
+    let (code, out, err) = run(&["log", "verify", broker.data().to_str().unwrap()], &[]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+/// The bug is planted in a debug build only, and only there can it be caught.
+#[cfg(debug_assertions)]
+#[test]
+fn a_broker_that_confirms_before_it_has_stored_is_caught() {
+    let planted = options().env("LOCKGATE_PLANT", "confirm-before-sync");
+    let (history, _broker) = lives(planted, 3, 11);
+    let lost = history.check().iter().filter(|v| matches!(v, Violation::Lost { .. })).count();
+    assert!(lost > 0, "it was not caught: {:?}", history.counts());
+}
+
+#[test]
+fn an_orderly_stop_keeps_everything_persistent_and_drops_the_rest() {
+    let broker = Broker::start(options());
+    let mut wire = Wire::channel(broker.amqp).unwrap();
+    wire.declare("kept").unwrap();
+    wire.confirms().unwrap();
+    for n in 0..100u8 {
+        let properties: &[u8] = if n % 2 == 0 { lockgate_tests::wire::PERSISTENT } else { &[0, 0] };
+        wire.send(&Wire::publication("kept", properties, &[n])).unwrap();
+    }
+    // Whatever the grouping, the last one confirmed is the hundredth.
+    let mut last = 0;
+    while last < 100 {
+        if let lockgate_tests::wire::Said::Confirmed { tag, good: true, .. } = wire.said().unwrap()
+        {
+            last = last.max(tag);
+        }
+    }
+    drop(wire);
+    assert_eq!(broker.stop().code(), Some(0));
+    let broker = broker.again();
+    let mut wire = Wire::channel(broker.amqp).unwrap();
+    assert_eq!(wire.waiting("kept").unwrap(), 50);
+    wire.consume("kept").unwrap();
+    for n in (0..100u8).step_by(2) {
+        let said = wire.said().unwrap();
+        let lockgate_tests::wire::Said::Delivered { body, .. } = said else {
+            panic!("{said:?}");
+        };
+        assert_eq!(body, [n]);
+    }
+}
