@@ -276,6 +276,24 @@ fn a_crash_at_any_moment_of_a_checkpoint_leaves_one_that_is_whole() {
 }
 
 #[test]
+fn a_checkpoint_waits_until_the_log_is_synced_that_far() {
+    let disk = SimDisk::new();
+    let mut log = fresh(&disk);
+    for i in 0..6u8 {
+        log.append(1, |buf| buf.resize(buf.len() + (1 << 20), i));
+        log.flush();
+    }
+    log.checkpoint(log.end(), b"six".to_vec(), Duration::ZERO);
+    // One write takes no more than 4 MiB.
+    let first = log.step(true);
+    assert!(log.committed() < log.end());
+    assert!(matches!(first[..], [Progress::Committed(_)]), "{first:?}");
+    let second = log.step(true);
+    assert_eq!(log.committed(), log.end());
+    assert!(matches!(second[..], [Progress::Committed(_), Progress::Checkpoint(Ok(_))]));
+}
+
+#[test]
 fn a_failed_sync_is_said_once_and_never_tried_again() {
     let disk = SimDisk::new();
     let mut log = fresh(&disk);
@@ -283,14 +301,15 @@ fn a_failed_sync_is_said_once_and_never_tried_again() {
     log.start(move |p| drop(tell.send(p))).expect("threads start");
     log.append(1, |buf| buf.extend_from_slice(b"good"));
     log.flush();
-    let Progress::Committed(good) = hear.recv().expect("alive") else {
+    let soon = Duration::from_secs(20);
+    let Progress::Committed(good) = hear.recv_timeout(soon).expect("alive") else {
         panic!("the first thing said is a commit");
     };
     // A failed sync marks the pages clean: the next one would succeed, and mean nothing.
     disk.fail_syncs(0, Fault::Io);
     log.append(1, |buf| buf.extend_from_slice(b"lost"));
     log.flush();
-    assert!(matches!(hear.recv().expect("said"), Progress::Failed(_)));
+    assert!(matches!(hear.recv_timeout(soon).expect("said"), Progress::Failed(_)));
     disk.heal();
     log.append(1, |buf| buf.extend_from_slice(b"after"));
     log.flush();
