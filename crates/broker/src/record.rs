@@ -13,10 +13,11 @@
 //!  kind 8  Held       (in snapshots only) queue | next number | extents | settled ranges
 //!  kind 9  Seen       queue | number: entries below it may have been delivered; last words
 //!                     of an orderly stop
+//!  kind 10 Due        (in snapshots only) queue | n x (milliseconds, from, to)
 //! ```
 
 use crate::journal::Place;
-use crate::ledger::{ExchangeId, Extent, QueueId, Target, VhostId, Way};
+use crate::ledger::{ExchangeId, Extent, QueueId, Target, VhostId, Way, lifetime};
 use bytes::Bytes;
 use lockgate_model::{
     ExchangeKind, ExchangeSpec, Item, Malformed, Name, Origin, QueueSpec, Range, Run, SessionId,
@@ -35,6 +36,7 @@ pub mod kind {
     pub const STARTED: u8 = 7;
     pub const HELD: u8 = 8;
     pub const SEEN: u8 = 9;
+    pub const DUE: u8 = 10;
 }
 
 /// A change of what is declared.
@@ -72,14 +74,39 @@ pub enum Change {
 #[allow(missing_docs)]
 pub enum Record {
     Made(Change),
-    Enqueued { targets: Vec<(QueueId, u64)>, at: Time, sizes: Vec<u32> },
-    Settled { queue: QueueId, ranges: Vec<(u64, u64)> },
-    Moved { from: Place, targets: Vec<(QueueId, u64)>, count: u32 },
+    Enqueued {
+        targets: Vec<(QueueId, u64)>,
+        at: Time,
+        sizes: Vec<u32>,
+        /// Items that say themselves how long they live, in milliseconds.
+        lifetimes: Vec<(u32, u64)>,
+    },
+    Settled {
+        queue: QueueId,
+        ranges: Vec<(u64, u64)>,
+    },
+    Moved {
+        from: Place,
+        targets: Vec<(QueueId, u64)>,
+        count: u32,
+    },
     Begin,
     End,
     Started,
-    Seen { queue: QueueId, below: u64 },
-    Held { queue: QueueId, next: u64, extents: Vec<(Extent, u64)>, gone: Vec<(u64, u64)> },
+    Seen {
+        queue: QueueId,
+        below: u64,
+    },
+    Due {
+        queue: QueueId,
+        due: Vec<(u64, u64, u64)>,
+    },
+    Held {
+        queue: QueueId,
+        next: u64,
+        extents: Vec<(Extent, u64)>,
+        gone: Vec<(u64, u64)>,
+    },
 }
 
 const VHOST: u8 = 1;
@@ -184,6 +211,17 @@ pub fn write_settled(queue: QueueId, ranges: &[(u64, u64)], out: &mut Vec<u8>) {
 pub fn write_seen(queue: QueueId, below: u64, out: &mut Vec<u8>) {
     put32(out, queue.0);
     put64(out, below);
+}
+
+/// Writes the body of a `Due`.
+pub fn write_due(queue: QueueId, due: &[(u64, u64, u64)], out: &mut Vec<u8>) {
+    put32(out, queue.0);
+    put32(out, due.len() as u32);
+    for (ms, from, to) in due {
+        put64(out, *ms);
+        put64(out, *from);
+        put64(out, *to);
+    }
 }
 
 /// Writes the body of a `Held`.
@@ -318,13 +356,8 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::MADE => Record::Made(r.change()?),
         kind::ENQUEUED => {
             let (targets, at) = (r.targets()?, Time(r.u64()?));
-            let count = r.u32()? as usize;
-            let heads = r.take(count.checked_mul(10).ok_or(SHORT)?)?;
-            let size = |h: &[u8]| {
-                let head = u32::from_le_bytes([h[2], h[3], h[4], h[5]]);
-                head.saturating_add(u32::from_le_bytes([h[6], h[7], h[8], h[9]]))
-            };
-            Record::Enqueued { targets, at, sizes: heads.chunks_exact(10).map(size).collect() }
+            let (sizes, lifetimes) = r.messages()?;
+            Record::Enqueued { targets, at, sizes, lifetimes }
         }
         kind::SETTLED => Record::Settled { queue: QueueId(r.u32()?), ranges: r.ranges()? },
         kind::MOVED => {
@@ -336,6 +369,12 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::BEGIN => Record::Begin,
         kind::END => Record::End,
         kind::STARTED => Record::Started,
+        kind::DUE => {
+            let queue = QueueId(r.u32()?);
+            let n = r.count(24)?;
+            let due = (0..n).map(|_| Ok((r.u64()?, r.u64()?, r.u64()?)));
+            Record::Due { queue, due: due.collect::<Result<_, Malformed>>()? }
+        }
         kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
         _ => return Err(Malformed("unknown kind of record")),
@@ -415,6 +454,28 @@ impl<'a> Reader<'a> {
     fn targets(&mut self) -> Result<Vec<(QueueId, u64)>, Malformed> {
         let n = self.count(12)?;
         (0..n).map(|_| Ok((QueueId(self.u32()?), self.u64()?))).collect()
+    }
+
+    /// The messages' sizes, and the lifetimes of those that have one of their own.
+    #[allow(clippy::type_complexity)] // two lists, named above
+    fn messages(&mut self) -> Result<(Vec<u32>, Vec<(u32, u64)>), Malformed> {
+        let count = self.count(10)?;
+        let heads = self.take(count * 10)?;
+        let (mut sizes, mut lifetimes) = (Vec::with_capacity(count), Vec::new());
+        for (n, h) in heads.chunks_exact(10).enumerate() {
+            let head = u32::from_le_bytes([h[2], h[3], h[4], h[5]]);
+            let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
+            if h[0] & 1 != 0 {
+                let [exchange, a, b] = self.array()?;
+                self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
+            }
+            if let Some(ms) = lifetime(self.take(head as usize)?) {
+                lifetimes.push((n as u32, ms));
+            }
+            self.take(body as usize)?;
+            sizes.push(head.saturating_add(body));
+        }
+        Ok((sizes, lifetimes))
     }
 
     fn ranges(&mut self) -> Result<Vec<(u64, u64)>, Malformed> {

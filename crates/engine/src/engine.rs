@@ -16,9 +16,11 @@ use std::time::Duration;
 /// Most batches of one turn: then everybody gets what is theirs before the next.
 const TURN_MAX: usize = 64;
 
-/// How soon time may want something again while there is work, and while there is none.
-const TICK_BUSY: Duration = Duration::from_millis(100);
-const TICK_IDLE: Duration = Duration::from_secs(1);
+/// How soon time may want something again: at the least, while there is work, and while
+/// there is none. What expires is due to 50 ms.
+const TICK_LEAST: Duration = Duration::from_millis(2);
+const TICK_BUSY: Duration = Duration::from_millis(25);
+const TICK_IDLE: Duration = Duration::from_millis(250);
 
 pub(crate) struct Shared<D: Disk> {
     state: Mutex<State<D>>,
@@ -56,9 +58,14 @@ impl<D: Disk> Engine<D> {
 
     /// Does what time demands; says when it wants to be called next.
     pub fn tick(&self, now: Time) -> Option<Time> {
-        let busy = self.0.state().tick(now);
+        let (due, busy) = self.0.state().tick(now);
         self.0.leave(Item::Look);
-        Some(now + if busy { TICK_BUSY } else { TICK_IDLE })
+        let wait = match due {
+            Some(due) => due.since(now).clamp(TICK_LEAST, TICK_BUSY),
+            None if busy => TICK_BUSY,
+            None => TICK_IDLE,
+        };
+        Some(now + wait)
     }
 
     /// What is there, in numbers.

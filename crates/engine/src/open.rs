@@ -5,7 +5,7 @@ use crate::journal::{Live, Replayed, Weights};
 use crate::librarian::{Desk, Librarian};
 use crate::state::State;
 use lockgate_broker::{Broker, Place};
-use lockgate_model::{Malformed, Name};
+use lockgate_model::{Malformed, Name, Time};
 use lockgate_wal::{
     Cut, Disk, Level, Log, OpenError as LogError, Options, OsDisk, Pages, ReplayError, Report,
 };
@@ -39,6 +39,8 @@ pub struct Settings {
     pub vhosts: Vec<Name>,
     /// Seeds the names that the broker chooses.
     pub seed: u64,
+    /// The time of the start.
+    pub now: Time,
     /// Confirm early and write late: a planted bug, for testing the tests.
     pub planted: bool,
     /// What to do when nothing can be promised any more.
@@ -128,7 +130,7 @@ impl<D: Disk> Engine<D> {
         });
         let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;
         let mut journal = Live { log: &mut log, weights: &mut weights };
-        broker.recovered(report.clean, &mut journal);
+        broker.recovered(report.clean, settings.now, &mut journal);
         settings.vhosts.iter().for_each(|name| broker.make_vhost(name, &mut journal));
         log.flush();
         let counts = broker.counts();

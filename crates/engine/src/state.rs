@@ -212,9 +212,12 @@ impl<D: Disk> State<D> {
         }
     }
 
-    /// What time demands: checkpoints, dead segments. True if there may soon be more of it.
-    pub fn tick(&mut self, now: Time) -> bool {
-        let Some(log) = &mut self.log else { return false };
+    /// What time demands: what is due in the broker, checkpoints, dead segments. Says
+    /// when the broker wants it again, and whether there is other work.
+    pub fn tick(&mut self, now: Time) -> (Option<Time>, bool) {
+        let Some(log) = &mut self.log else { return (None, false) };
+        let mut journal = Live { log, weights: &mut self.weights };
+        let due = self.broker.tick(now, &mut journal, &mut self.effects);
         if self.planted {
             log.flush();
         }
@@ -225,7 +228,7 @@ impl<D: Disk> State<D> {
         }
         self.bury();
         self.empty_one();
-        std::mem::take(&mut self.busy)
+        (due, std::mem::take(&mut self.busy))
     }
 
     /// Releases segments in which nothing lives.

@@ -67,6 +67,7 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) {
+        self.expire(queue, journal);
         self.serve_waiting(queue, journal, out);
         loop {
             let Some(q) = self.ledger.queues.get_mut(&queue) else { return };

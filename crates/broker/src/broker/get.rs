@@ -18,6 +18,8 @@ impl Broker {
         out: &mut Effects,
     ) -> Result<Option<(Answer, u64)>, Refusal> {
         let queue = self.accessible(asker.session, name)?.id;
+        self.touch(queue);
+        self.expire(queue, journal);
         let Asker { session, lane, ticket } = asker;
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.waiting.push_back(Waiting { session, lane, ticket, settled });

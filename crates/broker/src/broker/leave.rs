@@ -14,7 +14,7 @@ impl Broker {
         out: &mut Effects,
     ) {
         self.end_subscriptions(session, Some(lane), journal, out);
-        self.give_back(session, Some(lane));
+        self.give_back(session, Some(lane), journal);
         if let Some(s) = self.dispatch.sessions.get_mut(&session) {
             s.drop_lane(lane);
         }
@@ -28,7 +28,7 @@ impl Broker {
         out: &mut Effects,
     ) {
         self.end_subscriptions(session, None, journal, out);
-        self.give_back(session, None);
+        self.give_back(session, None, journal);
         let Some(s) = self.dispatch.sessions.remove(&session) else { return };
         for queue in s.owned {
             self.drop_queue(queue, journal, out);
@@ -54,7 +54,7 @@ impl Broker {
     }
 
     /// Everything that the strand (or the session) holds goes back to its place.
-    fn give_back(&mut self, session: SessionId, lane: Option<Lane>) {
+    fn give_back(&mut self, session: SessionId, lane: Option<Lane>, journal: &mut impl Journal) {
         let Some(s) = self.dispatch.sessions.get_mut(&session) else { return };
         let leases = &self.dispatch.leases;
         let on_lane = |id: &LeaseId| {
@@ -71,6 +71,7 @@ impl Broker {
                     desk.returned.insert(a, b);
                 }
             }
+            self.drop_late(lease.queue, journal);
             self.dispatch.wake(lease.queue);
         }
     }

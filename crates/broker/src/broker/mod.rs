@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backlog;
+mod expire;
 mod get;
 mod leave;
 mod publish;
@@ -20,6 +21,7 @@ use lockgate_model::{
     Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
 };
 use routes::Routes;
+use std::collections::BTreeSet;
 
 /// What the broker is told once.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Counts {
     pub resident: u64,
     /// Published and taken by no queue.
     pub unroutable: u64,
+    /// Gone because their time had run out.
+    pub expired: u64,
 }
 
 /// The broker.
@@ -63,6 +67,11 @@ pub struct Broker {
     next_order: u64,
     random: u64,
     unroutable: u64,
+    expired: u64,
+    /// The latest time that anybody told.
+    now: Time,
+    /// When queues want to be looked at, in milliseconds.
+    timers: BTreeSet<(u64, QueueId)>,
     /// Replay only: records of a group whose end has not come yet.
     group: Option<Vec<recover::Kept>>,
 }
@@ -91,6 +100,9 @@ impl Broker {
             next_order: 0,
             random: settings.seed,
             unroutable: 0,
+            expired: 0,
+            now: Time::default(),
+            timers: BTreeSet::new(),
             group: None,
             settings,
         }
@@ -113,6 +125,7 @@ impl Broker {
         if !self.dispatch.sessions.contains_key(&session) {
             return;
         }
+        self.now = self.now.max(now);
         match command {
             Command::Publish { lane, run, confirm } => {
                 self.publish(session, lane, &run, confirm, now, journal, out);
@@ -239,6 +252,7 @@ impl Broker {
         self.ledger.apply(change, journal, &mut self.freed);
         if let Change::QueueDeclared { id, .. } = change {
             self.dispatch.desks.entry(*id).or_insert_with(Desk::default);
+            self.touch(*id);
         }
         after
     }
@@ -293,6 +307,7 @@ impl Broker {
             messages: self.ledger.queues.values().map(|q| q.line.live()).sum(),
             resident: self.resident,
             unroutable: self.unroutable,
+            expired: self.expired,
         }
     }
 

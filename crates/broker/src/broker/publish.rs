@@ -188,6 +188,7 @@ impl Broker {
         let before = q.line.resident();
         let first = q.line.append(run, from, to, logged);
         self.resident += q.line.resident() - before;
+        self.note_expiry(queue, first, run, from, to);
         self.shrink(queue, out);
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         if desk.ring.is_empty() {

@@ -6,7 +6,7 @@ use crate::dispatch::Desk;
 use crate::journal::{Journal, Place};
 use crate::ledger::{Extent, Queue, QueueId, Target, VhostId, Way};
 use crate::record::{self, Change, Record, kind};
-use lockgate_model::Malformed;
+use lockgate_model::{Malformed, Time};
 
 /// A record that waits for the end of its group.
 #[derive(Debug)]
@@ -50,8 +50,14 @@ impl Broker {
             Record::Made(change) => {
                 self.change(&change, false, journal);
             }
-            Record::Enqueued { targets, sizes, .. } => {
-                self.restore_entries(&targets, &sizes, place, journal)
+            Record::Enqueued { targets, at, sizes, lifetimes } => {
+                self.restore_entries(&targets, &sizes, place, journal);
+                self.restore_expiry(&targets, at, sizes.len() as u64, &lifetimes);
+            }
+            Record::Due { queue, due } => {
+                if let Some(q) = self.ledger.queues.get_mut(&queue) {
+                    due.into_iter().for_each(|(ms, from, to)| q.expiry.note(ms, from, to));
+                }
             }
             Record::Settled { queue, ranges } => {
                 if let Some(q) = self.ledger.queues.get_mut(&queue) {
@@ -101,6 +107,26 @@ impl Broker {
         }
     }
 
+    fn restore_expiry(
+        &mut self,
+        targets: &[(QueueId, u64)],
+        at: Time,
+        count: u64,
+        own: &[(u32, u64)],
+    ) {
+        for (queue, first) in targets {
+            let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
+            let limit = q.lifetime();
+            if let Some(ms) = limit {
+                q.expiry.note(at.millis().saturating_add(ms), *first, first + count);
+            }
+            for (n, ms) in own.iter().filter(|(_, ms)| limit.is_none_or(|limit| *ms < limit)) {
+                let entry = first + u64::from(*n);
+                q.expiry.note(at.millis().saturating_add(*ms), entry, entry + 1);
+            }
+        }
+    }
+
     /// A record has a new place: what it holds is found there from now on.
     fn moved(
         &mut self,
@@ -145,15 +171,18 @@ impl Broker {
 
     /// The log is replayed. After an orderly stop it says what may have been delivered
     /// before; after any other, everything may have been.
-    pub fn recovered(&mut self, clean: bool, journal: &mut impl Journal) {
+    pub fn recovered(&mut self, clean: bool, now: Time, journal: &mut impl Journal) {
+        self.now = now;
         self.group = None;
         journal.append(kind::STARTED, |_| {});
         for q in self.ledger.queues.values_mut() {
             let seen = if clean { q.seen } else { q.line.next() };
             q.seen = 0;
-            let desk = Desk { cursor: q.line.head(), seen, ..Desk::default() };
+            let desk = Desk { cursor: q.line.head(), seen, used: now, ..Desk::default() };
             self.dispatch.desks.insert(q.id, desk);
         }
+        let queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
+        queues.into_iter().for_each(|id| self.arm(id));
     }
 
     /// The last words before an orderly stop: what may have been delivered.
@@ -255,4 +284,8 @@ fn hold(q: &Queue, out: &mut Vec<u8>) {
     }
     let gone: Vec<(u64, u64)> = q.line.gone().iter().collect();
     entry(out, kind::HELD, |body| record::write_held(q.id, q.line.next(), &extents, &gone, body));
+    let due: Vec<(u64, u64, u64)> = q.expiry.iter().collect();
+    if !due.is_empty() {
+        entry(out, kind::DUE, |body| record::write_due(q.id, &due, body));
+    }
 }

@@ -41,6 +41,7 @@ impl Broker {
                 }
                 Outcome::Requeue => {
                     desk.give_back(first, step, to - from);
+                    self.drop_late(queue, journal);
                     self.dispatch.wake(queue);
                 }
             }

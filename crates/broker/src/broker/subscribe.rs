@@ -46,7 +46,9 @@ impl Broker {
         }
         if let Some(s) = self.dispatch.sessions.get_mut(&session) {
             s.consumers.insert(wish.consumer, id);
+            s.lane(lane);
         }
+        self.touch(queue);
         self.dispatch.revive(id);
         Ok((Answer::Done, 0))
     }
@@ -67,10 +69,12 @@ impl Broker {
     /// Ends a subscription; what it holds it keeps. The queue may go with it.
     pub(super) fn unsubscribe(&mut self, id: usize, journal: &mut impl Journal, out: &mut Effects) {
         let queue = self.forget(id);
+        self.touch(queue);
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         desk.subscribers.retain(|s| *s != id);
         desk.ring.retain(|s| *s != id);
         let unused = desk.was_used && desk.subscribers.is_empty();
+        self.arm(queue);
         if unused && self.ledger.queues.get(&queue).is_some_and(|q| q.spec.auto_delete) {
             self.drop_queue(queue, journal, out);
         }

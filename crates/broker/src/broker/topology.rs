@@ -175,7 +175,9 @@ impl Broker {
             spec.name = self.fresh_name(vhost);
         } else if let Some(q) = self.ledger.queue_named(vhost, &spec.name) {
             self.equivalent(session, &spec, q)?;
-            return Ok((self.describe(q), 0));
+            let (id, answer) = (q.id, self.describe(q));
+            self.touch(id);
+            return Ok((answer, 0));
         } else {
             self.unreserved(vhost, Object::Queue, &spec.name)?;
         }

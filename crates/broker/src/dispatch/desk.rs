@@ -2,7 +2,7 @@
 
 use crate::ledger::QueueId;
 use crate::ranges::Ranges;
-use lockgate_model::{Consumer, Lane, Name, SessionId, Ticket};
+use lockgate_model::{Consumer, Lane, Name, SessionId, Ticket, Time};
 use std::collections::VecDeque;
 
 /// One queue's deliveries.
@@ -24,6 +24,12 @@ pub struct Desk {
     pub waiting: VecDeque<Waiting>,
     /// It has had a subscriber: an auto-delete queue without one goes.
     pub was_used: bool,
+    /// Handed-out entries whose time has run out meanwhile.
+    pub late: Ranges,
+    /// When it was last used.
+    pub used: Time,
+    /// When a timer looks at it.
+    pub armed: Option<u64>,
     /// It stands in `Dispatch::ready`.
     pub awake: bool,
 }

@@ -3,11 +3,13 @@
 
 mod block;
 mod exchange;
+mod expiry;
 mod line;
 mod queue;
 
 pub use block::{Extent, PageId};
 pub use exchange::{Exchange, Target, Way, WayKey};
+pub use expiry::{Expiry, lifetime, lifetimes};
 pub use line::{Evicted, Line, Logged, Read, Slice};
 pub use queue::Queue;
 
@@ -150,6 +152,7 @@ impl Ledger {
             owner: None,
             line: Line::default(),
             seen: 0,
+            expiry: Expiry::default(),
             inbound: HashSet::new(),
         });
     }

@@ -1,0 +1,154 @@
+//! Time passes: entries expire, and queues that nobody uses.
+
+use super::Broker;
+use crate::dispatch::Desk;
+use crate::journal::{Effects, Journal};
+use crate::ledger::{QueueId, lifetimes};
+use lockgate_model::{Run, Time};
+
+impl Broker {
+    /// Notes when items `from..to` of a run, the entries from `first` on, are due.
+    pub(super) fn note_expiry(
+        &mut self,
+        queue: QueueId,
+        first: u64,
+        run: &Run,
+        from: usize,
+        to: usize,
+    ) {
+        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        let own =
+            |i: &lockgate_model::Item| run.head(i).first().is_some_and(|flags| flags & 1 != 0);
+        if q.lifetime().is_none() && !run.items[from..to].iter().any(own) {
+            return;
+        }
+        let (mut at, now) = (first, self.now.millis());
+        for (lives, count) in lifetimes(run, from, to, q.lifetime()) {
+            if let Some(ms) = lives {
+                q.expiry.note(now.saturating_add(ms), at, at + count);
+            }
+            at += count;
+        }
+        let head = q.line.head();
+        q.expiry.prune(head);
+        self.arm(queue);
+    }
+
+    /// Sees to it that the queue is looked at when something of it is due.
+    pub(super) fn arm(&mut self, queue: QueueId) {
+        let Some(q) = self.ledger.queues.get(&queue) else { return };
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        let unused = q.idle_limit().filter(|_| desk.subscribers.is_empty());
+        let idle = unused.map(|ms| desk.used.millis().saturating_add(ms));
+        if let Some(ms) = idle.into_iter().chain(q.expiry.next()).min()
+            && ms < desk.armed.unwrap_or(u64::MAX)
+        {
+            self.timers.insert((ms, queue));
+            desk.armed = Some(ms);
+        }
+    }
+
+    /// The queue is being used.
+    pub(super) fn touch(&mut self, queue: QueueId) {
+        if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+            desk.used = self.now;
+        }
+        self.arm(queue);
+    }
+
+    /// Does what is due. Says when something is due next.
+    pub fn tick(
+        &mut self,
+        now: Time,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> Option<Time> {
+        self.now = self.now.max(now);
+        let ms = self.now.millis();
+        while let Some((due, queue)) = self.timers.first().copied()
+            && due <= ms
+        {
+            self.timers.pop_first();
+            if let Some(desk) = self.dispatch.desks.get_mut(&queue)
+                && desk.armed == Some(due)
+            {
+                desk.armed = None;
+            }
+            self.expire(queue, journal);
+            if self.is_forsaken(queue, ms) {
+                self.drop_queue(queue, journal, out);
+            }
+            self.arm(queue);
+        }
+        self.timers.first().map(|(ms, _)| Time(ms.saturating_mul(1000)))
+    }
+
+    fn is_forsaken(&self, queue: QueueId, now: u64) -> bool {
+        let Some(desk) = self.dispatch.desks.get(&queue) else { return false };
+        let limit = self.ledger.queues.get(&queue).and_then(|q| q.idle_limit());
+        let unused = limit.filter(|_| desk.subscribers.is_empty());
+        unused.is_some_and(|ms| desk.used.millis().saturating_add(ms) <= now)
+    }
+
+    /// Drops the entries that are due and in nobody's hands; those that somebody holds go
+    /// when they come back.
+    pub(super) fn expire(&mut self, queue: QueueId, journal: &mut impl Journal) {
+        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        let now = self.now.millis();
+        if q.expiry.next().is_none_or(|first| first > now) {
+            return;
+        }
+        let due = q.expiry.take_due(now);
+        for (from, to) in due {
+            let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+            let mut ready: Vec<(u64, u64)> = desk.returned.within(from, to).collect();
+            if to > desk.cursor {
+                ready.push((from.max(desk.cursor), to));
+            }
+            if from < desk.cursor {
+                desk.late.insert(from, to.min(desk.cursor));
+            }
+            for (from, to) in &ready {
+                desk.returned.remove(*from, *to);
+                desk.late.remove(*from, *to);
+            }
+            for (from, to) in ready {
+                self.expired += self.settle_range(queue, from, to, journal);
+            }
+        }
+        self.trim_late(queue);
+    }
+
+    /// What came back too late goes at once.
+    pub(super) fn drop_late(&mut self, queue: QueueId, journal: &mut impl Journal) {
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        for (from, to) in desk.take_late() {
+            self.expired += self.settle_range(queue, from, to, journal);
+        }
+    }
+
+    /// Forgets lateness of what is settled.
+    fn trim_late(&mut self, queue: QueueId) {
+        let head = self.ledger.queues.get(&queue).map_or(0, |q| q.line.head());
+        if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+            desk.late.remove(0, head);
+        }
+    }
+}
+
+impl Desk {
+    /// Takes out of what came back whatever was due meanwhile.
+    fn take_late(&mut self) -> Vec<(u64, u64)> {
+        if self.late.is_empty() {
+            return Vec::new();
+        }
+        let late: Vec<(u64, u64)> = self.late.iter().collect();
+        let back = late.iter().flat_map(|(from, to)| self.returned.within(*from, *to));
+        let back: Vec<(u64, u64)> = back.collect();
+        for (from, to) in &back {
+            self.returned.remove(*from, *to);
+            self.late.remove(*from, *to);
+        }
+        back
+    }
+}

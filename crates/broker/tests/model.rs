@@ -1,0 +1,497 @@
+//! The broker against a naive model: queues as plain lists. Whatever sequence of commands
+//! comes, both must agree on what is delivered, in which order, with which flag, and on
+//! what a restart brings back.
+
+use bytes::Bytes;
+use lockgate_broker::{BlockKey, Broker, Effects, Io, Journal, PageId, Place, Settings, record};
+use lockgate_model::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+const QUEUES: usize = 3;
+const BODY: usize = 9_000;
+const NOW: Time = Time(1_000_000_000);
+
+/// A log in memory.
+#[derive(Default)]
+struct Memory {
+    records: BTreeMap<u64, (u8, Bytes)>,
+    end: u64,
+    weight: i64,
+}
+
+impl Journal for Memory {
+    fn append(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Place {
+        let mut body = Vec::new();
+        write(&mut body);
+        let place = Place { pos: self.end, len: body.len() as u32 + 1 };
+        self.records.insert(self.end, (kind, body.into()));
+        self.end += u64::from(place.len);
+        place
+    }
+
+    fn weigh(&mut self, _: Place, delta: i64) {
+        self.weight += delta;
+        assert!(self.weight >= 0, "more weight went than came");
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Publish { queue: usize, count: usize, persistent: bool },
+    Subscribe { session: usize, queue: usize, settled: bool, limit: u32 },
+    Cancel { pick: usize },
+    Settle { pick: usize, from: u32, count: u32, requeue: bool },
+    Get { session: usize, queue: usize, settled: bool },
+    Purge { queue: usize },
+    Gone { session: usize },
+    Snapshot,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let queue = 0..QUEUES;
+    let session = 0..3usize;
+    prop_oneof![
+        8 => (queue.clone(), 1..12usize, any::<bool>())
+            .prop_map(|(queue, count, persistent)| Step::Publish { queue, count, persistent }),
+        4 => (session.clone(), queue.clone(), any::<bool>(), 0..8u32)
+            .prop_map(|(session, queue, settled, limit)| Step::Subscribe { session, queue, settled, limit }),
+        1 => any::<usize>().prop_map(|pick| Step::Cancel { pick }),
+        8 => (any::<usize>(), 0..6u32, 1..9u32, any::<bool>())
+            .prop_map(|(pick, from, count, requeue)| Step::Settle { pick, from, count, requeue }),
+        2 => (session.clone(), queue.clone(), any::<bool>())
+            .prop_map(|(session, queue, settled)| Step::Get { session, queue, settled }),
+        1 => queue.prop_map(|queue| Step::Purge { queue }),
+        1 => session.prop_map(|session| Step::Gone { session }),
+        1 => Just(Step::Snapshot),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// What the model knows of a message.
+#[derive(Clone, Debug)]
+struct Message {
+    id: u32,
+    persistent: bool,
+    seen: bool,
+}
+
+/// Messages in somebody's hands.
+#[derive(Debug)]
+struct Hands {
+    session: SessionId,
+    consumer: Option<Consumer>,
+    lease: LeaseId,
+    queue: usize,
+    /// None once settled.
+    held: Vec<Option<(u32, Message)>>,
+}
+
+#[derive(Clone, Debug)]
+struct Reader {
+    session: SessionId,
+    queue: usize,
+    settled: bool,
+    limit: Option<u32>,
+    held: u32,
+}
+
+struct World {
+    broker: Broker,
+    log: Memory,
+    pages: HashMap<PageId, Bytes>,
+    snapshot: Option<(u64, Vec<u8>)>,
+    sessions: Vec<SessionId>,
+    next_session: u32,
+    next_id: u32,
+    next_consumer: u32,
+    /// Ready messages by the order of their publishing, which is also their id's.
+    ready: Vec<BTreeMap<u32, Message>>,
+    hands: Vec<Hands>,
+    readers: BTreeMap<Consumer, Reader>,
+    /// Gets that wait for the disk.
+    asked: HashMap<Ticket, (SessionId, usize, bool)>,
+    next_ticket: u64,
+    /// Highest id delivered of each queue: below it everything was ready before.
+    weight_floor: i64,
+}
+
+fn name(queue: usize) -> Name {
+    format!("q{queue}").into()
+}
+
+/// Queue 0 is transient, the others last.
+fn durable(queue: usize) -> bool {
+    queue != 0
+}
+
+fn settings() -> Settings {
+    // So little stays in memory that most of a backlog is on the disk.
+    Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7 }
+}
+
+impl World {
+    fn new() -> World {
+        let mut w = World {
+            broker: Broker::new(settings()),
+            log: Memory::default(),
+            pages: HashMap::new(),
+            snapshot: None,
+            sessions: Vec::new(),
+            next_session: 1,
+            next_id: 1,
+            next_consumer: 1,
+            ready: vec![BTreeMap::new(); QUEUES],
+            hands: Vec::new(),
+            readers: BTreeMap::new(),
+            asked: HashMap::new(),
+            next_ticket: 1,
+            weight_floor: 0,
+        };
+        w.broker.make_vhost("/", &mut w.log);
+        w.broker.recovered(true, NOW, &mut w.log);
+        w.begin();
+        w.weight_floor = w.log.weight;
+        w
+    }
+
+    /// New sessions, and the queues.
+    fn begin(&mut self) {
+        self.sessions = (0..3).map(|_| self.connect()).collect();
+        for queue in 0..QUEUES {
+            let spec = QueueSpec {
+                name: name(queue),
+                durable: durable(queue),
+                exclusive: false,
+                auto_delete: false,
+                arguments: Table::default(),
+            };
+            self.ask(self.sessions[0], Request::DeclareQueue(spec));
+        }
+    }
+
+    fn connect(&mut self) -> SessionId {
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        self.broker.connect(id);
+        self.ask(id, Request::Open { vhost: "/".into(), user: "guest".into() });
+        id
+    }
+
+    fn ask(&mut self, session: SessionId, request: Request) {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.run(session, Command::Ask { lane: Lane(1), ticket, request });
+    }
+
+    /// One turn, with the disk's answers, until all is quiet.
+    fn run(&mut self, session: SessionId, command: Command) {
+        let mut out = Effects::default();
+        self.broker.handle(session, command, NOW, &mut self.log, &mut out);
+        self.settle_down(out);
+    }
+
+    fn settle_down(&mut self, mut out: Effects) {
+        loop {
+            self.broker.deliver(&mut self.log, &mut out);
+            let events = std::mem::take(&mut out.events);
+            let quiet = events.is_empty();
+            for effect in events {
+                self.told(effect.session, effect.event);
+            }
+            let mut came: VecDeque<(BlockKey, Arc<Run>)> = VecDeque::new();
+            for io in std::mem::take(&mut out.io) {
+                match io {
+                    Io::Store { page, run } => {
+                        let mut bytes = Vec::new();
+                        record::write_run(&run, 0, run.items.len(), &mut bytes);
+                        self.pages.insert(page, bytes.into());
+                    }
+                    Io::Free(page) => assert!(self.pages.remove(&page).is_some(), "freed twice"),
+                    Io::LoadPage { key, page } => {
+                        let run = record::read_run(&self.pages[&page]).unwrap();
+                        came.push_back((key, Arc::new(run)));
+                    }
+                    Io::Load { key, parts } => {
+                        let mut all = RunBuilder::default();
+                        for (place, skip, count) in parts {
+                            let (kind, body) = &self.log.records[&place.pos];
+                            let run = record::run_of(*kind, body).unwrap();
+                            all.copy(&run, skip as usize, (skip + count) as usize);
+                        }
+                        came.push_back((key, Arc::new(all.finish())));
+                    }
+                }
+            }
+            if quiet && came.is_empty() {
+                break;
+            }
+            came.into_iter().for_each(|(key, run)| self.broker.loaded(key, run));
+        }
+    }
+
+    /// The one at the front of a queue is handed out: it must be this one.
+    fn take_front(&mut self, queue: usize, id: u32, redelivered: bool) -> Message {
+        let (first, _) = self.ready[queue].iter().next().expect("something was ready");
+        assert_eq!(*first, id, "queue {queue} was not delivered in order");
+        let m = self.ready[queue].remove(&id).unwrap();
+        assert_eq!(m.seen, redelivered, "flag of {id}");
+        m
+    }
+
+    fn id_of(run: &Run, item: usize) -> u32 {
+        let body = run.body(&run.items[item]);
+        assert_eq!(body.len(), BODY);
+        u32::from_be_bytes(body[..4].try_into().unwrap())
+    }
+
+    fn told(&mut self, session: SessionId, event: Event) {
+        match event {
+            Event::Deliver(d) => self.delivered(session, &d),
+            Event::Answer { ticket, result: Ok(Answer::Got(got)), .. } => {
+                let (session, queue, settled) = self.asked.remove(&ticket).expect("asked");
+                let Some(got) = got else {
+                    assert!(self.ready[queue].is_empty(), "queue {queue} was not empty");
+                    return;
+                };
+                let id = World::id_of(&got.run, got.item as usize);
+                let m = self.take_front(queue, id, got.redelivered);
+                assert_eq!(got.waiting, self.ready[queue].len() as u64);
+                assert_eq!(got.lease.is_none(), settled);
+                if let Some(lease) = got.lease {
+                    let held = vec![Some((id, Message { seen: true, ..m }))];
+                    self.hands.push(Hands { session, consumer: None, lease, queue, held });
+                }
+            }
+            Event::Answer { result, .. } => assert!(result.is_ok(), "{result:?}"),
+            Event::Confirmed { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn delivered(&mut self, session: SessionId, d: &Delivery) {
+        let reader = self.readers[&d.consumer].clone();
+        assert_eq!(reader.session, session);
+        let mut held = Vec::new();
+        for item in d.indices() {
+            let id = World::id_of(&d.run, item);
+            // Where subscribers take turns, each event holds every n-th: order is looked at below.
+            let m = self.ready[reader.queue].remove(&id).expect("was ready");
+            assert_eq!(m.seen, d.redelivered, "flag of {id}");
+            if let Some((last, _)) = held.last().and_then(Option::as_ref) {
+                assert!(*last < id, "not in order");
+            }
+            held.push(Some((id, Message { seen: true, ..m })));
+        }
+        assert_eq!(d.lease.is_none(), reader.settled);
+        if let Some(lease) = d.lease {
+            let r = self.readers.get_mut(&d.consumer).unwrap();
+            r.held += d.count;
+            assert!(r.limit.is_none_or(|l| r.held <= l), "over the limit");
+            let consumer = Some(d.consumer);
+            self.hands.push(Hands { session, consumer, lease, queue: reader.queue, held });
+        }
+        // The window is the driver's business: give it back at once.
+        let mut out = Effects::default();
+        self.broker.handle(session, Command::Window(d.cost), NOW, &mut self.log, &mut out);
+        assert!(out.events.is_empty());
+    }
+
+    /// Nothing may wait where somebody could take it.
+    fn check_quiet(&self) {
+        for (queue, ready) in self.ready.iter().enumerate() {
+            let taker = self
+                .readers
+                .values()
+                .any(|r| r.queue == queue && (r.settled || r.limit.is_none_or(|l| r.held < l)));
+            assert!(
+                !taker || ready.is_empty(),
+                "queue {queue} has a taker and {} ready",
+                ready.len()
+            );
+        }
+        let live: usize = self.ready.iter().map(BTreeMap::len).sum::<usize>()
+            + self.hands.iter().flat_map(|h| &h.held).flatten().count();
+        assert_eq!(self.broker.counts().messages, live as u64);
+    }
+
+    fn put_back(&mut self, queue: usize, messages: impl IntoIterator<Item = (u32, Message)>) {
+        self.ready[queue].extend(messages);
+    }
+
+    fn session_ends(&mut self, session: SessionId) {
+        self.readers.retain(|_, r| r.session != session);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.hands).into_iter().partition(|h| h.session == session);
+        self.hands = kept;
+        for h in gone {
+            self.put_back(h.queue, h.held.into_iter().flatten());
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Publish { queue, count, persistent } => self.publish(queue, count, persistent),
+            Step::Subscribe { session, queue, settled, limit } => {
+                let (consumer, session) = (Consumer(self.next_consumer), self.sessions[session]);
+                self.next_consumer += 1;
+                let limit = (limit > 0).then_some(limit);
+                self.readers.insert(consumer, Reader { session, queue, settled, limit, held: 0 });
+                self.ask(
+                    session,
+                    Request::Subscribe(Subscription {
+                        queue: name(queue),
+                        consumer,
+                        tag: "t".into(),
+                        settled,
+                        exclusive: false,
+                        limit,
+                        arguments: Table::default(),
+                    }),
+                );
+            }
+            Step::Cancel { pick } => {
+                let Some(consumer) =
+                    self.readers.keys().nth(pick % self.readers.len().max(1)).copied()
+                else {
+                    return;
+                };
+                let reader = self.readers.remove(&consumer).unwrap();
+                self.hands
+                    .iter_mut()
+                    .filter(|h| h.consumer == Some(consumer))
+                    .for_each(|h| h.consumer = None);
+                self.ask(reader.session, Request::Cancel(consumer));
+            }
+            Step::Settle { pick, from, count, requeue } => self.settle(pick, from, count, requeue),
+            Step::Get { session, queue, settled } => {
+                let (ticket, session) = (Ticket(self.next_ticket), self.sessions[session]);
+                self.asked.insert(ticket, (session, queue, settled));
+                self.ask(session, Request::Get { queue: name(queue), settled });
+                assert!(self.asked.is_empty());
+            }
+            Step::Purge { queue } => {
+                self.ready[queue].clear();
+                self.ask(self.sessions[0], Request::Purge(name(queue)));
+            }
+            Step::Gone { session } => {
+                let old = self.sessions[session];
+                self.session_ends(old);
+                self.run(old, Command::Gone);
+                self.sessions[session] = self.connect();
+            }
+            Step::Snapshot => self.snapshot = Some((self.log.end, self.broker.snapshot())),
+            Step::Restart => self.restart(),
+        }
+        self.check_quiet();
+    }
+
+    fn publish(&mut self, queue: usize, count: usize, persistent: bool) {
+        let mut run = RunBuilder::default();
+        for _ in 0..count {
+            let id = self.next_id;
+            self.next_id += 1;
+            let mut body = vec![id as u8; BODY];
+            body[..4].copy_from_slice(&id.to_be_bytes());
+            let mode = if persistent { 2 } else { 1 };
+            run.push(b"", name(queue).as_bytes(), false, &[0x10, 0, mode], &body, persistent, 0);
+            self.ready[queue].insert(id, Message { id, persistent, seen: false });
+        }
+        let run = Arc::new(run.finish());
+        self.run(
+            self.sessions[0],
+            Command::Publish { lane: Lane(1), run, confirm: Some(Ticket(1)) },
+        );
+    }
+
+    fn settle(&mut self, pick: usize, from: u32, count: u32, requeue: bool) {
+        if self.hands.is_empty() {
+            return;
+        }
+        let at = pick % self.hands.len();
+        let h = &mut self.hands[at];
+        let to = (from + count).min(h.held.len() as u32);
+        // A front never settles an entry twice: cut to the first stretch that is still held.
+        let held: Vec<u32> = (from..to).take_while(|i| h.held[*i as usize].is_some()).collect();
+        let (Some(from), count) = (held.first().copied(), held.len() as u32) else { return };
+        let (session, lease, queue, consumer) = (h.session, h.lease, h.queue, h.consumer);
+        let messages: Vec<_> = held.iter().filter_map(|i| h.held[*i as usize].take()).collect();
+        if h.held.iter().all(Option::is_none) {
+            self.hands.remove(at);
+        }
+        if let Some(r) = consumer.and_then(|c| self.readers.get_mut(&c)) {
+            r.held -= count;
+        }
+        if requeue {
+            self.put_back(queue, messages);
+        }
+        let outcome = if requeue { Outcome::Requeue } else { Outcome::Accept };
+        self.run(session, Command::Settle { lease, from, count, outcome });
+    }
+
+    /// The process dies and comes back from its log.
+    fn restart(&mut self) {
+        for session in std::mem::take(&mut self.sessions) {
+            self.session_ends(session);
+        }
+        let old = std::mem::take(&mut self.log);
+        let mut broker = Broker::new(settings());
+        self.log.end = old.end;
+        self.log.records = old.records;
+        let from = match &self.snapshot {
+            Some((covers, bytes)) => {
+                broker.apply_snapshot(bytes, &mut self.log).unwrap();
+                *covers
+            }
+            None => 0,
+        };
+        let tail: Vec<_> = self.log.records.range(from..).map(|(p, r)| (*p, r.clone())).collect();
+        for (pos, (kind, body)) in tail {
+            let place = Place { pos, len: body.len() as u32 + 1 };
+            broker.replay(kind, &body, place, &mut self.log).unwrap();
+        }
+        broker.recovered(false, NOW, &mut self.log);
+        self.broker = broker;
+        self.pages.clear();
+        for (queue, ready) in self.ready.iter_mut().enumerate() {
+            ready.retain(|_, m| m.persistent && durable(queue));
+            ready.values_mut().for_each(|m| m.seen = true);
+        }
+        self.begin();
+    }
+
+    /// Everything is drained: it must all come, in order, and leave nothing behind.
+    fn drain(mut self) {
+        for session in self.sessions.clone() {
+            self.session_ends(session);
+            self.run(session, Command::Gone);
+        }
+        self.sessions = vec![self.connect()];
+        for queue in 0..QUEUES {
+            let ids: BTreeSet<u32> = self.ready[queue].values().map(|m| m.id).collect();
+            for _ in 0..ids.len() {
+                self.step(Step::Get { session: 0, queue, settled: true });
+            }
+            assert!(self.ready[queue].is_empty());
+        }
+        assert_eq!(self.broker.counts().messages, 0);
+        assert_eq!(self.broker.resident(), 0, "memory that nothing needs");
+        assert!(self.pages.is_empty(), "pages that nothing needs");
+        assert_eq!(self.log.weight, self.weight_floor, "weight that nothing has");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_broker_does_what_plain_lists_do(steps in prop::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        world.drain();
+    }
+}
