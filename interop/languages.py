@@ -67,4 +67,13 @@ def python():
     ]
 
 
-ALL = {"python": python}
+def node():
+    folder = HERE / "node"
+    lock = folder / "package-lock.json"
+    if not (folder / "node_modules").is_dir():
+        (CACHE / "node.stamp").unlink(missing_ok=True)
+    _once("node", [lock], lambda: _quietly(["npm", "ci", "--no-fund", "--no-audit"], folder))
+    return [("node", ["node", "main.js"], folder)]
+
+
+ALL = {"python": python, "node": node}
