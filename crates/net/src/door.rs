@@ -13,3 +13,13 @@ pub trait Doorkeeper: Send + Sync {
     /// Judges one login.
     fn admit(&self, login: Login, peer: &Peer) -> Admission;
 }
+
+/// A doorkeeper that judges at once.
+impl<F> Doorkeeper for F
+where
+    F: Fn(Login, &Peer) -> Verdict + Send + Sync,
+{
+    fn admit(&self, login: Login, peer: &Peer) -> Admission {
+        Box::pin(std::future::ready(self(login, peer)))
+    }
+}

@@ -15,7 +15,8 @@ mod closing;
 mod flow;
 mod outlet;
 mod scratch;
-
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use crate::door::{Admission, Doorkeeper};

@@ -21,6 +21,8 @@ mod roll;
 mod server;
 mod settings;
 mod stats;
+#[cfg(test)]
+mod testkit;
 
 pub use clock::Clock;
 pub use door::{Admission, Doorkeeper};

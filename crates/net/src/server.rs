@@ -20,6 +20,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+#[cfg(test)]
+mod tests;
+
 /// Bound listeners, and all that is needed to serve on them.
 #[derive(Debug)]
 pub struct Server {

@@ -1,0 +1,89 @@
+//! What happens when, in paused time.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_session_gets_its_ticks() {
+    let mut bench = Bench::new().await;
+    bench.send("beat 100\n").await;
+    let start = Instant::now();
+    for _ in 0..10 {
+        bench.expect("beat\n").await;
+    }
+    let took = start.elapsed();
+    assert!((1000..1050).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_moves_on_is_kept_and_one_that_comes_nearer_too() {
+    let mut bench = Bench::new().await;
+    bench.send("silence 1000\n").await;
+    for _ in 0..20 {
+        advance(SECOND / 2).await;
+        bench.send("echo x\n").await;
+        bench.expect("x\n").await;
+    }
+    bench.send("beat 200\n").await;
+    let start = Instant::now();
+    bench.expect("beat\nbeat\n").await;
+    assert!(start.elapsed() < SECOND / 2);
+    bench.rest().await;
+    assert!((1000..1100).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    bench.ends(Ending::Silent).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_read_is_not_called_silent() {
+    let mut bench = Bench::new().await;
+    bench.send("silence 1000\n").await;
+    settle().await;
+    bench.engine.tell(0, Event::Pause);
+    tokio::time::sleep(60 * SECOND).await;
+    assert!(!bench.task.is_finished());
+    bench.engine.tell(0, Event::Resume);
+    let start = Instant::now();
+    bench.rest().await;
+    assert!(start.elapsed() >= SECOND / 2);
+    bench.ends(Ending::Silent).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_whose_frame_is_long_on_its_way_is_not_called_silent() {
+    let mut bench = Bench::new().await;
+    bench.send("silence 1000\ndata 200000\n").await;
+    for _ in 0..20 {
+        tokio::time::sleep(SECOND * 9 / 10).await;
+        bench.peer.write_all(&[b'x'; 10_000]).await.expect("room");
+    }
+    bench.expect("got 200000\n").await;
+    bench.rest().await;
+    bench.ends(Ending::Silent).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_is_told_late_and_holds_up_nobody_else() {
+    let mut bench = Bench::stranger(4096, Settings::default());
+    let start = Instant::now();
+    bench.send("login joe wrong\n").await;
+    let mut other = Bench::with(4096, settings()).await;
+    other.send("echo quick\n").await;
+    other.expect("quick\n").await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(bench.rest().await, "denied\n");
+    assert!((3000..3010).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert_eq!(bench.engine.ports(), 0);
+    let house = bench.ends(Ending::Denied).await;
+    assert_eq!(house.stats.logins_denied.load(Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_log_in_is_dropped_in_time() {
+    for text in ["", "echo x\n", "login"] {
+        let mut bench = Bench::stranger(4096, settings());
+        bench.send(text).await;
+        let start = Instant::now();
+        bench.rest().await;
+        assert_eq!(start.elapsed().as_secs(), 10);
+        bench.ends(Ending::Handshake).await;
+    }
+}
