@@ -13,7 +13,9 @@
 
 mod closing;
 mod flow;
+mod login;
 mod outlet;
+mod reading;
 mod scratch;
 #[cfg(test)]
 mod tests;
@@ -21,15 +23,13 @@ mod timer;
 
 use crate::door::{Admission, Doorkeeper};
 use crate::engine::{Engine, Port};
-use crate::intake::{Intake, Read};
+use crate::intake::Intake;
 use crate::roll::{Roll, Seat, Stage};
 use crate::{Clock, Settings, Stats};
-use bytes::Bytes;
 use closing::{End, Phase};
 use flow::Flow;
-use lockgate_front::{Front, Login, Peer, Session, Verdict};
+use lockgate_front::{Front, Peer, Session};
 use lockgate_model::Time;
-use lockgate_model::limits::{BODY_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX};
 use outlet::Outlet;
 use scratch::Scratch;
 use std::future::Future;
@@ -53,12 +53,6 @@ pub(crate) struct House<E> {
 
 /// Rounds of one poll before others get their turn: four full reads.
 const ROUNDS: usize = 4;
-
-/// Bytes that may wait for a peer that has not logged in.
-const UNAUTHENTICATED_OUTPUT_MAX: usize = 16 * 1024;
-
-/// No frame is longer than the longest body and what stands around it.
-const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX as usize + 1024 * 1024;
 
 /// One connection.
 pub(crate) struct Driver<S, E: Engine> {
@@ -178,107 +172,6 @@ where
         moved |= self.exchange(cx, now, s);
         moved |= self.write(cx, now, s)?;
         Continue(moved)
-    }
-
-    /// Looks whether a login has been judged.
-    fn admit(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> bool {
-        let Some(admission) = &mut self.admission else { return false };
-        let Poll::Ready(verdict) = admission.as_mut().poll(cx) else { return false };
-        self.admission = None;
-        match verdict {
-            Verdict::Admitted(_) => {
-                self.seat.let_in();
-                self.port.get_or_insert_with(|| self.house.engine.connect());
-            }
-            Verdict::Denied(_) => {
-                self.house.stats.logins_denied.fetch_add(1, Relaxed);
-            }
-        }
-        self.session.admitted(verdict, now, &mut s.out);
-        self.heed_output(now, s);
-        true
-    }
-
-    fn ask(&mut self, login: Login) {
-        let verdict = self.house.door.admit(login, &self.peer);
-        let delay = self.house.settings.denied_delay;
-        self.admission = Some(Box::pin(async move {
-            let verdict = verdict.await;
-            if matches!(verdict, Verdict::Denied(_)) && !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            verdict
-        }));
-    }
-
-    /// Reads once and lets the session have it.
-    fn read(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> ControlFlow<End, bool> {
-        if self.phase != Phase::Open || self.held_back(s) || !self.session.wants_input() {
-            return Continue(false);
-        }
-        if let Some(input) = self.intake.again() {
-            self.receive(input, now, s);
-            return Continue(true);
-        }
-        let most = self.readable();
-        if most == 0 {
-            self.close(End::TooMuch, None, now, s);
-            return Continue(true);
-        }
-        let read = self.intake.poll_read(&mut self.stream, cx, &mut s.blocks, most);
-        let (n, input) = match read {
-            Poll::Pending => return Continue(false),
-            Poll::Ready(Err(e)) => return Break(End::Failed(e)),
-            Poll::Ready(Ok(Read::End)) => {
-                self.close(End::Gone, None, now, s);
-                return Continue(true);
-            }
-            Poll::Ready(Ok(Read::Some(n))) => (n, None),
-            Poll::Ready(Ok(Read::Enough(n, input))) => (n, Some(input)),
-        };
-        self.bytes_read += n as u64;
-        s.read += n as u64;
-        match input {
-            Some(input) => self.receive(input, now, s),
-            None => self.heard = true,
-        }
-        Continue(true)
-    }
-
-    /// How much may be read: before a peer is let in, so much in all.
-    fn readable(&self) -> usize {
-        match self.seat.is_let_in() {
-            true => usize::MAX,
-            false => UNAUTHENTICATED_BYTES_MAX.saturating_sub(self.bytes_read as usize),
-        }
-    }
-
-    fn receive(&mut self, input: Bytes, now: Time, s: &mut Scratch) {
-        let received = self.session.receive(&input, now, &mut s.out);
-        self.heard = false;
-        self.heed_output(now, s);
-        if self.phase != Phase::Open {
-            return;
-        }
-        let let_in = self.seat.is_let_in();
-        let most = if let_in { FRAME_BYTES_MAX } else { UNAUTHENTICATED_BYTES_MAX };
-        if self.intake.left(input, received, self.session.wants_input(), most).is_err() {
-            self.close(End::TooMuch, None, now, s);
-        }
-    }
-
-    /// True while the peer is not to be read, whatever the session wants.
-    fn held_back(&self, s: &Scratch) -> bool {
-        self.flow.holds() || self.is_full(s)
-    }
-
-    /// True while too much waits for the peer to read it.
-    fn is_full(&self, s: &Scratch) -> bool {
-        let most = match self.seat.is_let_in() {
-            true => self.house.settings.output_max,
-            false => self.house.settings.output_max.min(UNAUTHENTICATED_OUTPUT_MAX),
-        };
-        self.outlet.waiting(s) >= most
     }
 
     /// Hands commands to the engine and takes what it tells, which it mostly does at once.

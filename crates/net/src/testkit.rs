@@ -294,7 +294,7 @@ impl Port for FakePort {
                     desk.events.push_back(Event::Answer { lane: *lane, ticket: *ticket, result });
                 }
             }
-            desk.batches.push(commands.drain(..).collect());
+            desk.batches.push(std::mem::take(commands));
         });
     }
 
