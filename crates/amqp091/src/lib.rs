@@ -39,6 +39,10 @@ mod map;
 pub mod packet;
 mod session;
 pub mod table;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tongue;
 
 use lockgate_front::{Front, Peer, Session};
 use lockgate_model::{Table, Value, limits};

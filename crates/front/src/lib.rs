@@ -10,6 +10,8 @@
 //! ```
 
 mod output;
+#[cfg(feature = "script")]
+pub mod script;
 
 pub use output::{Output, WriteBuffer};
 

@@ -1,13 +1,14 @@
 //! Transactions: what is published and settled on the channel waits until commit, and
 //! goes to the engine as one request that is done whole or not at all.
 
+use super::publish::PUBLISH;
 use super::slots::Mode;
 use super::{Connection, Reply};
 use crate::error::{Code, Fault};
 use crate::inflight::Span;
 use crate::packet::Method;
 use lockgate_front::Output;
-use lockgate_model::{Outcome, Request, Run, Step};
+use lockgate_model::{Name, Outcome, Request, Run, Step};
 use std::sync::Arc;
 
 const TX_COMMIT: (u16, u16) = (90, 20);
@@ -22,6 +23,8 @@ pub(super) struct Transaction {
     bytes: u64,
     /// More was published than may wait; it can only be rolled back.
     overflown: bool,
+    /// The exchange last looked for.
+    exchange: Option<Name>,
 }
 
 impl Transaction {
@@ -69,8 +72,21 @@ impl Connection {
 
     pub(super) fn publish_in_tx(&mut self, n: u16, run: Run, out: &mut Output) {
         let bytes_max = self.shared.settings.transaction_bytes_max;
-        if let Ok(tx) = self.transaction(n) {
-            tx.publish(run, bytes_max);
+        let Ok(tx) = self.transaction(n) else {
+            return;
+        };
+        // A missing exchange is said when it is published to, not at the commit.
+        let mut sought = Vec::new();
+        for origin in &run.origins {
+            let name = std::str::from_utf8(origin.exchange.of(&run.bytes)).unwrap_or_default();
+            if !name.is_empty() && tx.exchange.as_deref() != Some(name) {
+                tx.exchange = Some(Name::from(name));
+                sought.extend(tx.exchange.clone());
+            }
+        }
+        tx.publish(run, bytes_max);
+        for name in sought {
+            self.ask(n, PUBLISH, Request::FindExchange(name), None, out);
         }
         self.has_published(out);
     }

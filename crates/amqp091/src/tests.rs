@@ -1,0 +1,3 @@
+//! Tests that need more than one file of this crate: scripts, vectors, properties.
+
+mod scripts;

@@ -1,0 +1,145 @@
+//! Commands as script lines: one line each, a publish one line for each message.
+
+use lockgate_model::{Command, Destination, Properties, Request, Run, Step, Table};
+
+/// A command's lines.
+pub fn command(command: &Command) -> Vec<String> {
+    match command {
+        Command::Publish { lane, run, confirm } => {
+            let confirm = if confirm.is_some() { " confirm" } else { "" };
+            messages(run).map(|m| format!("publish {} {m}{confirm}", lane.0)).collect()
+        }
+        Command::Ask { lane, request, .. } => match request {
+            Request::Commit(steps) => {
+                let mut lines = vec![format!("ask {} commit", lane.0)];
+                lines.extend(steps.iter().flat_map(step));
+                lines
+            }
+            other => vec![format!("ask {} {}", lane.0, self::request(other))],
+        },
+        Command::Settle { lease, from, count, outcome } => {
+            let to = from + count;
+            vec![format!("settle {} {from}..{to} {}", lease.0, word(outcome))]
+        }
+        Command::Window(cost) => vec![format!("window {cost}")],
+        Command::Flow { lane, active } => {
+            vec![format!("flow {} {}", lane.0, if *active { "on" } else { "off" })]
+        }
+        Command::Leave(lane) => vec![format!("leave {}", lane.0)],
+        Command::Gone => vec!["gone".to_owned()],
+    }
+}
+
+fn step(step: &Step) -> Vec<String> {
+    match step {
+        Step::Publish(run) => messages(run).map(|m| format!("  publish {m}")).collect(),
+        Step::Settle { lease, from, count, outcome } => {
+            let to = from + count;
+            vec![format!("  settle {} {from}..{to} {}", lease.0, word(outcome))]
+        }
+    }
+}
+
+fn word(what: &impl std::fmt::Debug) -> String {
+    format!("{what:?}").to_lowercase()
+}
+
+/// `EXCHANGE KEY "BODY" [flags] [properties]`, names in quotes.
+pub fn messages(run: &Run) -> impl Iterator<Item = String> + '_ {
+    run.items.iter().map(|item| {
+        let body = run.body(item);
+        let body = if body.len() > 64 {
+            format!("{} bytes", body.len())
+        } else {
+            format!("\"{}\"", body.escape_ascii())
+        };
+        let key = run.key(item).escape_ascii();
+        let mut line = format!("\"{}\" \"{key}\" {body}", run.exchange(item));
+        if item.persistent {
+            line += " persistent";
+        }
+        if item.priority > 0 {
+            line += &format!(" priority={}", item.priority);
+        }
+        if run.origin(item).mandatory {
+            line += " mandatory";
+        }
+        if let Ok(Properties { headers: Some(headers), .. }) = Properties::decode(run.head(item)) {
+            line += &format!(" headers={}", table(&headers));
+        }
+        line
+    })
+}
+
+fn table(table: &Table) -> String {
+    let fields: Vec<String> = table.0.iter().map(|(k, v)| format!("{k}:{v:?}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+fn flags<const N: usize>(all: [(&str, bool); N]) -> String {
+    all.iter().filter(|(_, set)| *set).map(|(name, _)| format!(" {name}")).collect()
+}
+
+fn arguments(arguments: &Table) -> String {
+    if arguments.is_empty() { String::new() } else { format!(" {}", table(arguments)) }
+}
+
+fn binding(b: &lockgate_model::Binding) -> String {
+    let to = match &b.destination {
+        Destination::Queue(name) => format!("queue \"{name}\""),
+        Destination::Exchange(name) => format!("exchange \"{name}\""),
+    };
+    let key = b.key.escape_ascii();
+    format!("\"{}\" to {to} by \"{key}\"{}", b.source, arguments(&b.arguments))
+}
+
+fn request(request: &Request) -> String {
+    match request {
+        Request::Open { vhost, user } => format!("open \"{vhost}\" as {user}"),
+        Request::DeclareExchange(s) => {
+            let flags = flags([
+                ("durable", s.durable),
+                ("auto-delete", s.auto_delete),
+                ("internal", s.internal),
+            ]);
+            let kind = s.kind.name();
+            format!("declare-exchange \"{}\" {kind}{flags}{}", s.name, arguments(&s.arguments))
+        }
+        Request::FindExchange(name) => format!("find-exchange \"{name}\""),
+        Request::DeleteExchange { name, if_unused } => {
+            format!("delete-exchange \"{name}\"{}", flags([("if-unused", *if_unused)]))
+        }
+        Request::DeclareQueue(s) => {
+            let flags = flags([
+                ("durable", s.durable),
+                ("exclusive", s.exclusive),
+                ("auto-delete", s.auto_delete),
+            ]);
+            format!("declare-queue \"{}\"{flags}{}", s.name, arguments(&s.arguments))
+        }
+        Request::FindQueue(name) => format!("find-queue \"{name}\""),
+        Request::DeleteQueue { name, if_unused, if_empty } => {
+            let flags = flags([("if-unused", *if_unused), ("if-empty", *if_empty)]);
+            format!("delete-queue \"{name}\"{flags}")
+        }
+        Request::Purge(name) => format!("purge \"{name}\""),
+        Request::Bind(b) => format!("bind {}", binding(b)),
+        Request::Unbind(b) => format!("unbind {}", binding(b)),
+        Request::Subscribe(s) => {
+            let limit = s.limit.map(|n| format!(" limit={n}")).unwrap_or_default();
+            let flags = flags([("settled", s.settled), ("exclusive", s.exclusive)]);
+            let (consumer, tag) = (s.consumer.0, &s.tag);
+            let arguments = arguments(&s.arguments);
+            format!("subscribe \"{}\" {consumer} \"{tag}\"{flags}{limit}{arguments}", s.queue)
+        }
+        Request::Cancel(consumer) => format!("cancel {}", consumer.0),
+        Request::Get { queue, settled } => {
+            format!("get \"{queue}\"{}", flags([("settled", *settled)]))
+        }
+        Request::ShareLimit(limit) => match limit {
+            Some(n) => format!("share-limit {n}"),
+            None => "share-limit none".to_owned(),
+        },
+        Request::Commit(_) => "commit".to_owned(),
+    }
+}
