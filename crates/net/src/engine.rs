@@ -1,6 +1,7 @@
 //! What the drive loop asks of an engine. Kept as a trait so that the loop can be
 //! tested against an engine that does as told.
 
+use lockgate_engine::Disk;
 use lockgate_model::{Command, Event, Time};
 use std::task::{Context, Poll};
 
@@ -24,4 +25,28 @@ pub trait Port: Send + Unpin + 'static {
     /// Ready: at least one event has been moved into `into`. Pending: the task is
     /// woken when there is one.
     fn poll_events(&self, cx: &mut Context<'_>, into: &mut Vec<Event>) -> Poll<()>;
+}
+
+impl<D: Disk> Engine for lockgate_engine::Engine<D> {
+    type Port = lockgate_engine::Port<D>;
+
+    fn connect(&self) -> Self::Port {
+        lockgate_engine::Engine::connect(self)
+    }
+
+    fn tick(&self, now: Time) -> Option<Time> {
+        lockgate_engine::Engine::tick(self, now)
+    }
+}
+
+impl<D: Disk> Port for lockgate_engine::Port<D> {
+    #[inline]
+    fn submit(&self, commands: &mut Vec<Command>, now: Time) {
+        lockgate_engine::Port::submit(self, commands, now);
+    }
+
+    #[inline]
+    fn poll_events(&self, cx: &mut Context<'_>, into: &mut Vec<Event>) -> Poll<()> {
+        lockgate_engine::Port::poll_events(self, cx, into)
+    }
 }

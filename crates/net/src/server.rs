@@ -141,9 +141,8 @@ impl Server {
 async fn tick<E: Engine>(house: Arc<House<E>>) {
     loop {
         let now = house.clock.now();
-        let most = house.settings.tick;
-        // The engine may want it earlier by the time we sleep, and cannot say so.
-        let wait = house.engine.tick(now).map_or(most, |at| at.since(now).min(most));
+        let next = house.engine.tick(now);
+        let wait = next.map_or(house.settings.tick, |at| at.since(now));
         sleep(wait.max(Duration::from_millis(1))).await;
     }
 }

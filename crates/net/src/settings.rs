@@ -28,7 +28,7 @@ pub struct Settings {
     /// not read; none leaves it to the system (15 minutes for a dead peer, for ever
     /// for one that lives and does not read).
     pub unacknowledged: Option<Duration>,
-    /// How long the engine is left alone at most.
+    /// When the engine is called again if it does not say when.
     pub tick: Duration,
 }
 

@@ -153,7 +153,7 @@ where
         let (read, written) = (self.bytes_read, self.bytes_written);
         let ending_name = ending.name();
         match ending {
-            Ending::Fault | Ending::Denied | Ending::Handshake | Ending::Panicked => {
+            Ending::Fault | Ending::Handshake | Ending::Panicked => {
                 warn!(%peer, kind, ending = ending_name, cause, read, written, "connection closed");
             }
             _ => {
