@@ -76,4 +76,12 @@ def node():
     return [("node", ["node", "main.js"], folder)]
 
 
-ALL = {"python": python, "node": node}
+def go():
+    folder = HERE / "go"
+    program = CACHE / "interop-go"
+    CACHE.mkdir(exist_ok=True)
+    _quietly(["go", "build", "-buildvcs=false", "-o", program, "."], folder)
+    return [("go", [str(program)], folder)]
+
+
+ALL = {"python": python, "node": node, "go": go}
