@@ -154,6 +154,8 @@ impl<D: Disk> State<D> {
             resident_max: self.memory_max,
             disk_low: log.space().low,
         };
+        // What was held is older than what this turn brings.
+        self.release(committed);
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.events.drain(..) {
             if effect.after <= committed || self.planted {
@@ -166,7 +168,6 @@ impl<D: Disk> State<D> {
             self.librarian.ask(effects.io.drain(..).map(Job::Io));
         }
         self.effects = effects;
-        self.release(committed);
         self.press(load);
         self.post(current, wake);
     }
