@@ -3,5 +3,6 @@
 mod amqp;
 mod client;
 mod crash;
+mod hostile;
 mod startup;
 mod tidy;
