@@ -84,4 +84,13 @@ def go():
     return [("go", [str(program)], folder)]
 
 
-ALL = {"python": python, "node": node, "go": go}
+def java():
+    folder = HERE / "java"
+    if not (folder / "target" / "lib").is_dir():
+        (CACHE / "java.stamp").unlink(missing_ok=True)
+    inputs = [folder / "pom.xml", *sorted((folder / "src").rglob("*.java"))]
+    _once("java", inputs, lambda: _quietly(["mvn", "-q", "-B", "clean", "compile"], folder))
+    return [("java", ["java", "-XX:+UseSerialGC", "-cp", "target/classes:target/lib/*", "interop.Main"], folder)]
+
+
+ALL = {"python": python, "node": node, "java": java, "go": go}
