@@ -3,7 +3,7 @@
 
 use crate::PATIENCE;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// The protocol header of AMQP 0-9-1.
@@ -327,6 +327,11 @@ impl Wire {
             Err(e) if e.kind() != ErrorKind::ConnectionReset => Err(e),
             _ => Ok(all),
         }
+    }
+
+    /// Says that nothing more will be sent; what is answered can still be read.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Waits no longer than this for bytes.
