@@ -185,6 +185,9 @@ impl<D: Disk> Log<D> {
     #[inline]
     fn put(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let mut from = self.batch.buf.len();
+        if from == 0 {
+            self.synced = self.shared.synced();
+        }
         self.batch.buf.extend_from_slice(&[0; HEADER]);
         write(&mut self.batch.buf);
         let len = self.batch.buf.len().checked_sub(from).filter(|l| *l >= HEADER);
@@ -195,7 +198,6 @@ impl<D: Disk> Log<D> {
             from = self.roll(from);
         }
         if self.batch.parts.is_empty() {
-            self.synced = self.shared.synced();
             self.open_part(from);
         }
         let span = Span { pos: self.end(), len: len as u32 };

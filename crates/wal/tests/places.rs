@@ -151,6 +151,18 @@ fn damage_below_what_was_synced_refuses_the_start_and_names_the_place() {
 }
 
 #[test]
+fn the_mark_of_a_close_that_opens_a_segment_counts() {
+    let disk = SimDisk::new();
+    let mut log = fresh(&disk);
+    // Sized so that the second segment has no room left for the close.
+    let bad = log.append(1, |buf| buf.resize(buf.len() + 20_257, 1));
+    log.append(1, |buf| buf.resize(buf.len() + 100, 2));
+    log.close().expect("closes");
+    disk.flip(&segment(0x4000), (bad.pos.0 - 0x4000) * 8);
+    assert!(refused(&disk).contains("a record is unreadable"));
+}
+
+#[test]
 fn a_missing_segment_is_named() {
     let disk = SimDisk::new();
     let mut log = fresh(&disk);
