@@ -22,6 +22,7 @@ use crate::inflight::{Settling, Span};
 use crate::packet::Method;
 use crate::{Shared, decode, map};
 use bytes::Bytes;
+use deliver::Layout;
 use heart::Heart;
 use lockgate_front::{Output, Peer, Received, Session, Verdict};
 use lockgate_model::{Answer, Command, Event, Lane, Name, Refusal, Request, Ticket, Time};
@@ -167,7 +168,8 @@ pub(crate) struct Connection {
     confirming: Vec<u16>,
     /// Scratch, empty between calls.
     taken: Vec<Span>,
-    scratch: Vec<u8>,
+    /// The last delivery's frames.
+    layout: Layout,
     /// Bits of `map::alarm_bit`.
     alarms: u8,
     /// `connection.blocked` has been said and not taken back.
@@ -199,7 +201,7 @@ impl Connection {
             settling: Settling::default(),
             confirming: Vec::new(),
             taken: Vec::new(),
-            scratch: Vec::new(),
+            layout: Layout::default(),
             alarms: 0,
             blocked: false,
             publishes: false,

@@ -21,6 +21,7 @@ mod words;
 use crate::{Cause, Front, Login, Output, Peer, Session, Verdict};
 use bytes::{Bytes, BytesMut};
 use lockgate_model::{Command, Event, Lane, Name, Ticket, Time};
+pub use print::command as lines;
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

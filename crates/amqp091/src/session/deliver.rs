@@ -27,60 +27,79 @@ impl Connection {
             return;
         };
         let first = channel.inflight.hand_out(delivery.count, delivery.lease);
-        let mut layout = Layout::new(
-            std::mem::take(&mut self.scratch),
-            consumer.channel,
-            &consumer.tag,
-            delivery.redelivered,
-        );
-        layout.write(delivery, first, self.frame_max - AROUND, &mut out.bytes);
-        self.scratch = layout.bytes;
-        if self.scratch.capacity() > KEEP_MAX {
-            self.scratch = Vec::new();
+        let route = Route {
+            handle: delivery.consumer.0,
+            channel: consumer.channel.to_be_bytes(),
+            redelivered: delivery.redelivered,
+        };
+        let room = self.frame_max - AROUND;
+        self.layout.write(delivery, route, &consumer.tag, first, room, &mut out.bytes);
+        if self.layout.bytes.capacity() > KEEP_MAX {
+            self.layout = Layout::default();
         }
     }
 }
 
-/// The frames of a delivery up to its body.
-struct Layout<'a> {
-    bytes: Vec<u8>,
+/// Who is delivered to. Consumers' handles are never used twice in a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Route {
+    handle: u32,
     channel: [u8; 2],
-    tag: &'a [u8],
     redelivered: bool,
+}
+
+/// The frames of a delivery up to its body, kept for the next one: mostly it differs
+/// in its numbers only.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    bytes: Vec<u8>,
+    route: Route,
     /// Where the delivery tag goes.
     number_at: usize,
     /// Where the method frame ends.
     method_end: usize,
 }
 
-impl<'a> Layout<'a> {
-    fn new(bytes: Vec<u8>, channel: u16, tag: &'a str, redelivered: bool) -> Layout<'a> {
-        let channel = channel.to_be_bytes();
-        let tag = tag.as_bytes();
-        Layout { bytes, channel, tag, redelivered, number_at: 0, method_end: 0 }
-    }
-
+impl Layout {
     fn frame(&mut self, kind: Kind, size: usize) {
-        let ([c0, c1], [s0, s1, s2, s3]) = (self.channel, (size as u32).to_be_bytes());
+        let ([c0, c1], [s0, s1, s2, s3]) = (self.route.channel, (size as u32).to_be_bytes());
         self.bytes.extend_from_slice(&[kind.octet(), c0, c1, s0, s1, s2, s3]);
     }
 
     /// Lays out `basic.deliver` for a route. Names and keys are short strings, and so
     /// are tags: checked where they entered.
-    fn method(&mut self, exchange: &[u8], key: &[u8]) {
+    fn method(&mut self, tag: &[u8], exchange: &[u8], key: &[u8]) {
         self.bytes.clear();
-        let size = 4 + 1 + self.tag.len() + 8 + 1 + 1 + exchange.len() + 1 + key.len();
+        let size = 4 + 1 + tag.len() + 8 + 1 + 1 + exchange.len() + 1 + key.len();
         self.frame(Kind::Method, size);
-        self.bytes.extend_from_slice(&[0, 60, 0, 60, self.tag.len() as u8]);
-        self.bytes.extend_from_slice(self.tag);
+        self.bytes.extend_from_slice(&[0, 60, 0, 60, tag.len() as u8]);
+        self.bytes.extend_from_slice(tag);
         self.number_at = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 8]);
-        self.bytes.extend_from_slice(&[u8::from(self.redelivered), exchange.len() as u8]);
+        let redelivered = u8::from(self.route.redelivered);
+        self.bytes.extend_from_slice(&[redelivered, exchange.len() as u8]);
         self.bytes.extend_from_slice(exchange);
         self.bytes.push(key.len() as u8);
         self.bytes.extend_from_slice(key);
         self.bytes.push(END);
         self.method_end = self.bytes.len();
+    }
+
+    /// True if this is laid out already.
+    fn has_method(&self, route: Route, exchange: &[u8], key: &[u8]) -> bool {
+        let at = self.number_at + 9;
+        let key_at = at + 1 + exchange.len();
+        self.route == route
+            && self.method_end == key_at + 1 + key.len() + 1
+            && self.bytes[at] == exchange.len() as u8
+            && self.bytes[at + 1..key_at] == *exchange
+            && self.bytes[key_at + 1..self.method_end - 1] == *key
+    }
+
+    /// True if the content header of the last message had this property list.
+    fn has_head(&self, head: &[u8]) -> bool {
+        let at = self.method_end + HEADER + 12;
+        self.bytes.len() == at + head.len() + 1 + HEADER && self.bytes[at..at + head.len()] == *head
     }
 
     /// Lays out the content header and the beginning of a body frame.
@@ -95,22 +114,35 @@ impl<'a> Layout<'a> {
     }
 
     /// Writes all messages of a delivery, their tags counting up from `number`.
-    fn write(&mut self, d: &Delivery, mut number: u64, room: usize, out: &mut WriteBuffer) {
+    fn write(
+        &mut self,
+        d: &Delivery,
+        route: Route,
+        tag: &str,
+        mut number: u64,
+        room: usize,
+        out: &mut WriteBuffer,
+    ) {
         let run: &Run = &d.run;
-        let (mut origin, mut head) = (None, Range::default());
+        let mut last = None;
         for at in d.indices() {
             let item = &run.items[at];
-            let properties = item.head.of(&run.bytes);
-            if origin != Some(item.origin) {
-                origin = Some(item.origin);
-                let route = run.origin(item);
-                self.method(route.exchange.of(&run.bytes), route.key.of(&run.bytes));
-                self.head(properties);
-                self.reserve(d, item.size(), out);
-            } else if head.of(&run.bytes) != properties {
-                self.head(properties);
+            let head = item.head.of(&run.bytes);
+            if last != Some(item.origin) {
+                let origin = run.origin(item);
+                let (exchange, key) = (origin.exchange.of(&run.bytes), origin.key.of(&run.bytes));
+                if !self.has_method(route, exchange, key) {
+                    self.route = route;
+                    self.method(tag.as_bytes(), exchange, key);
+                }
             }
-            head = item.head;
+            if !self.has_head(head) {
+                self.head(head);
+            }
+            if last.is_none() && d.count > 1 {
+                self.reserve(d, item.size(), out);
+            }
+            last = Some(item.origin);
             self.one(run, item.body, number, room, out);
             number += 1;
         }
