@@ -212,9 +212,7 @@ impl Broker {
     /// A queue with much in memory puts its newest blocks away.
     fn shrink(&mut self, queue: QueueId, out: &mut Effects) {
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
-        if !q.line.seal_full() {
-            return;
-        }
+        q.line.seal_full();
         let crowded = self.resident > self.settings.resident_max;
         let limit = if crowded { RESIDENT_LEAST } else { self.settings.queue_resident };
         let cursor = self.dispatch.desks.get(&queue).map_or(0, |d| d.cursor);

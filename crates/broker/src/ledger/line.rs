@@ -341,14 +341,10 @@ impl Line {
         None
     }
 
-    /// True if the block at the end has just been filled.
-    pub fn seal_full(&mut self) -> bool {
-        match self.blocks.back_mut() {
-            Some(b) if b.is_full() && matches!(b.body, Body::Open(_)) => {
-                b.seal();
-                true
-            }
-            _ => false,
+    /// Seals the block at the end if it is full, so that it can be put away.
+    pub fn seal_full(&mut self) {
+        if let Some(b) = self.blocks.back_mut().filter(|b| b.is_full()) {
+            b.seal();
         }
     }
 
