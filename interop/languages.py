@@ -5,7 +5,7 @@ A language is a function that installs what is missing and returns its suites as
 """
 
 import hashlib
-import os
+import json
 import shutil
 import subprocess
 import sys
@@ -93,4 +93,24 @@ def java():
     return [("java", ["java", "-XX:+UseSerialGC", "-cp", "target/classes:target/lib/*", "interop.Main"], folder)]
 
 
-ALL = {"python": python, "node": node, "java": java, "go": go}
+def cargo_executable(folder, name, *arguments):
+    """Builds, and finds the executable wherever cargo's target directory is."""
+    built = subprocess.run(
+        ["cargo", "build", "--message-format=json-render-diagnostics", *arguments],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )
+    if built.returncode:
+        raise subprocess.CalledProcessError(built.returncode, "cargo build")
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == name:
+            return message["executable"]
+    raise OSError(f"cargo built no executable named {name}")
+
+
+def rust():
+    folder = HERE / "rust"
+    return [("rust", [cargo_executable(folder, "lockgate-interop", "--quiet", "--locked")], folder)]
+
+
+ALL = {"python": python, "node": node, "java": java, "go": go, "rust": rust}
