@@ -6,7 +6,7 @@
 //!  kind 1  Made       one change of what is declared (a tag, then its fields)
 //!  kind 2  Enqueued   n x (queue, first number) | time | messages
 //!  kind 3  Settled    queue | n x (from, to)
-//!  kind 4  Moved      old place | as Enqueued: the same messages, kept here from now on
+//!  kind 4  Moved      old place | as Enqueued: those that still live, kept here from now on
 //!  kind 5  Begin      what follows up to End happens whole or not at all
 //!  kind 6  End
 //!  kind 7  Started    a broker began to write here: a Begin without End before it is void
@@ -190,11 +190,19 @@ fn write_targets(targets: &[(QueueId, u64)], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the body of a `Moved`.
-pub fn write_moved(old: Place, body: &[u8], out: &mut Vec<u8>) {
+/// Writes the body of a `Moved`: items `from..to` of the run of the record at `old`.
+pub fn write_moved(
+    old: Place,
+    targets: &[(QueueId, u64)],
+    at: Time,
+    run: &Run,
+    from: usize,
+    to: usize,
+    out: &mut Vec<u8>,
+) {
     put64(out, old.pos);
     put32(out, old.len);
-    out.extend_from_slice(body);
+    write_enqueued(targets, at, run, from, to, out);
 }
 
 /// Writes the body of a `Settled`.
@@ -319,26 +327,19 @@ pub fn read_run(bytes: &Bytes) -> Result<Run, Malformed> {
 
 /// The run that an `Enqueued` (or `Moved`) body carries.
 pub fn run_of(kind: u8, body: &Bytes) -> Result<Run, Malformed> {
-    let mut r = Reader(body);
-    if kind == kind::MOVED {
-        r.take(12)?;
-    }
-    r.targets()?;
-    r.u64()?;
-    let at = body.len() - r.0.len();
-    read_run(&body.slice(at..))
+    movable(kind, body).map(|(_, _, run)| run)
 }
 
-/// The targets and what follows them of an `Enqueued` or `Moved` body: what a `Moved` repeats.
-pub fn movable(kind: u8, body: &[u8]) -> Result<(Vec<(QueueId, u64)>, u32, &[u8]), Malformed> {
+/// All that an `Enqueued` (or `Moved`) body says of its messages.
+#[allow(clippy::type_complexity)] // targets, time, messages
+pub fn movable(kind: u8, body: &Bytes) -> Result<(Vec<(QueueId, u64)>, Time, Run), Malformed> {
     let mut r = Reader(body);
     if kind == kind::MOVED {
         r.take(12)?;
     }
-    let whole = r.0;
-    let targets = r.targets()?;
-    r.u64()?;
-    Ok((targets, r.u32()?, whole))
+    let (targets, time) = (r.targets()?, Time(r.u64()?));
+    let at = body.len() - r.0.len();
+    Ok((targets, time, read_run(&body.slice(at..))?))
 }
 
 /// What each of `entries` entries counts of a record's weight: never nothing, or a

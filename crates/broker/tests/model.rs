@@ -47,6 +47,7 @@ enum Step {
     Purge { queue: usize },
     Gone { session: usize },
     Snapshot,
+    Compact,
     Restart,
 }
 
@@ -66,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => queue.prop_map(|queue| Step::Purge { queue }),
         1 => session.prop_map(|session| Step::Gone { session }),
         1 => Just(Step::Snapshot),
+        2 => Just(Step::Compact),
         1 => Just(Step::Restart),
     ]
 }
@@ -383,9 +385,24 @@ impl World {
                 self.sessions[session] = self.connect();
             }
             Step::Snapshot => self.snapshot = Some((self.log.end, self.broker.snapshot())),
+            Step::Compact => self.compact(),
             Step::Restart => self.restart(),
         }
         self.check_quiet();
+    }
+
+    /// Every other record that still holds something is copied on; what nothing needs any
+    /// more is then truly gone.
+    fn compact(&mut self) {
+        let end = self.log.end;
+        for place in self.broker.live_places(0, end).into_iter().step_by(2) {
+            let (kind, body) = self.log.records[&place.pos].clone();
+            self.broker.relocate(kind, &body, place, &mut self.log).unwrap();
+        }
+        self.snapshot = Some((self.log.end, self.broker.snapshot()));
+        let live: BTreeSet<u64> =
+            self.broker.live_places(0, u64::MAX).iter().map(|p| p.pos).collect();
+        self.log.records.retain(|pos, _| live.contains(pos));
     }
 
     fn publish(&mut self, queue: usize, count: usize, persistent: bool) {

@@ -1,6 +1,7 @@
 //! The librarian: a thread that brings blocks back from the log and from pages, and puts
 //! pages aside, in the order it is asked. It decides nothing.
 
+use bytes::Bytes;
 use lockgate_broker::{BlockKey, Io, PageId, Place, record};
 use lockgate_model::{Run, RunBuilder};
 use lockgate_wal::{Disk, Pages, Pos, Reader, Slot, Span};
@@ -23,7 +24,7 @@ pub enum Brought {
     /// A block.
     Block(BlockKey, Arc<Run>),
     /// A record to be copied, and where it was.
-    Record(u8, Vec<u8>, Place),
+    Record(u8, Bytes, Place),
     /// All of a `Move` have come.
     Moved,
     /// Something could not be read or written: the state on disk cannot be trusted.
@@ -149,7 +150,7 @@ impl<D: Disk> Librarian<D> {
         for place in places {
             let span = Span { pos: Pos(place.pos), len: place.len };
             let entry = self.log.read(span).map_err(|e| format!("reading the log: {e}"))?;
-            back(Brought::Record(entry.kind, entry.body.to_vec(), *place));
+            back(Brought::Record(entry.kind, entry.body, *place));
         }
         back(Brought::Moved);
         Ok(())

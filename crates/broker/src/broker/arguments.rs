@@ -120,19 +120,28 @@ pub fn difference(received: &Table, current: &Table) -> Option<(String, String, 
             (Some(r), Some(c)) => r.same(c),
             _ => false,
         };
-        (!same).then(|| (name.to_string(), describe(r.as_ref()), describe(c.as_ref())))
+        let (received, current) = match (&r, &c) {
+            (Some(r), Some(c)) => (format!("'{}'", text(r)), format!("'{}'", text(c))),
+            _ => (describe(r.as_ref()), describe(c.as_ref())),
+        };
+        (!same).then(|| (name.to_string(), received, current))
     })
 }
 
-/// A value as RabbitMQ's error texts name it.
+/// A value, or its absence, as RabbitMQ's error texts name it.
 fn describe(value: Option<&Value>) -> String {
-    let Some(value) = value else { return "none".into() };
-    let text = match value {
+    match value {
+        None => "none".into(),
+        Some(value) => format!("the value '{}' of type '{}'", text(value), kind(value)),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
         Value::Text(b) => String::from_utf8_lossy(b).into_owned(),
         Value::Bool(b) => b.to_string(),
         other => other.as_int().map_or_else(|| format!("{other:?}"), |n| n.to_string()),
-    };
-    format!("the value '{text}' of type '{}'", kind(value))
+    }
 }
 
 /// A type as RabbitMQ names it.

@@ -14,7 +14,7 @@ mod subscribe;
 mod topology;
 
 use crate::dispatch::{Desk, Dispatch, SessionState};
-use crate::journal::{Effects, Io, Journal};
+use crate::journal::{Effect, Effects, Io, Journal};
 use crate::ledger::{Ledger, PageId, QueueId};
 use crate::record::{self, Change};
 use lockgate_model::{
@@ -72,6 +72,8 @@ pub struct Broker {
     now: Time,
     /// When queues want to be looked at, in milliseconds.
     timers: BTreeSet<(u64, QueueId)>,
+    /// Ends of subscriptions to be told when the command is answered.
+    farewells: Vec<Effect>,
     /// Replay only: records of a group whose end has not come yet.
     group: Option<Vec<recover::Kept>>,
 }
@@ -103,6 +105,7 @@ impl Broker {
             expired: 0,
             now: Time::default(),
             timers: BTreeSet::new(),
+            farewells: Vec::new(),
             group: None,
             settings,
         }
@@ -142,6 +145,7 @@ impl Broker {
             Command::Leave(lane) => self.leave(session, lane, journal, out),
             Command::Gone => self.gone(session, journal, out),
         }
+        out.events.append(&mut self.farewells);
     }
 
     fn ask(
@@ -265,6 +269,7 @@ impl Broker {
             }
             self.deliver_from(queue, journal, out);
         }
+        out.events.append(&mut self.farewells);
         self.log_settled(journal);
         out.io.extend(self.freed.drain(..).map(Io::Free));
     }

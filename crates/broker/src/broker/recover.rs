@@ -5,7 +5,9 @@ use super::Broker;
 use crate::dispatch::Desk;
 use crate::journal::{Journal, Place};
 use crate::ledger::{Extent, Queue, QueueId, Target, VhostId, Way};
+use crate::ranges::Ranges;
 use crate::record::{self, Change, Record, kind};
+use bytes::Bytes;
 use lockgate_model::{Malformed, Time};
 
 /// A record that waits for the end of its group.
@@ -127,7 +129,7 @@ impl Broker {
         }
     }
 
-    /// A record has a new place: what it holds is found there from now on.
+    /// Messages of a record have a new place: they are found there from now on.
     fn moved(
         &mut self,
         from: Place,
@@ -136,24 +138,40 @@ impl Broker {
         count: u32,
         journal: &mut impl Journal,
     ) {
+        let weight = record::weight(to, count as usize * targets.len());
         for (queue, first) in targets {
             if let Some(q) = self.ledger.queues.get_mut(queue) {
-                q.line.moved(*first, count, from, to, journal);
+                let new = Extent { first: *first, count, skip: 0, place: to, weight };
+                q.line.moved(new, from, journal);
             }
         }
     }
 
-    /// Copies a record to the end of the log, so that its old segment can go.
+    /// Copies what still lives of a record to the end of the log, so that its segment can go.
     pub fn relocate(
         &mut self,
         kind: u8,
-        body: &[u8],
+        body: &Bytes,
         from: Place,
         journal: &mut impl Journal,
     ) -> Result<(), Malformed> {
-        let (targets, count, whole) = record::movable(kind, body)?;
-        let to = journal.append(kind::MOVED, |out| record::write_moved(from, whole, out));
-        self.moved(from, to, &targets, count, journal);
+        let (targets, at, run) = record::movable(kind, body)?;
+        let count = run.items.len() as u32;
+        // Items that live in any of the queues.
+        let mut live = Ranges::default();
+        for (queue, first) in &targets {
+            let Some(q) = self.ledger.queues.get(queue) else { continue };
+            for (s, e) in q.line.live_at(*first, count, from).iter() {
+                live.insert(s - first, e - first);
+            }
+        }
+        for (s, e) in live.iter() {
+            let targets: Vec<_> = targets.iter().map(|(q, first)| (*q, first + s)).collect();
+            let to = journal.append(kind::MOVED, |out| {
+                record::write_moved(from, &targets, at, &run, s as usize, e as usize, out);
+            });
+            self.moved(from, to, &targets, (e - s) as u32, journal);
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Answered, Broker};
 use crate::dispatch::Subscriber;
-use crate::journal::{Effects, Journal};
+use crate::journal::{Effect, Effects, Journal};
 use crate::ledger::QueueId;
 use lockgate_model::{
     Answer, CancelCause, Consumer, Event, Lane, Refusal, SessionId, Subscription,
@@ -31,7 +31,6 @@ impl Broker {
             session,
             lane,
             handle: wish.consumer,
-            tag: wish.tag,
             queue,
             settled: wish.settled,
             exclusive: wish.exclusive,
@@ -80,13 +79,14 @@ impl Broker {
         }
     }
 
-    /// Tells all subscribers of a queue that it is gone.
-    pub(super) fn cancel_all(&mut self, subscribers: Vec<usize>, out: &mut Effects) {
+    /// Tells all subscribers of a queue that it is gone, once who deleted it has been told.
+    pub(super) fn cancel_all(&mut self, subscribers: Vec<usize>, after: u64) {
         for id in subscribers {
             if let Some(s) = self.dispatch.subscribers.get(id) {
                 let (session, lane, consumer) = (s.session, s.lane, s.handle);
                 let cause = CancelCause::QueueDeleted;
-                out.now(session, Event::Cancelled { lane, consumer, cause });
+                let event = Event::Cancelled { lane, consumer, cause };
+                self.farewells.push(Effect { session, after, event });
             }
             self.forget(id);
         }

@@ -299,7 +299,7 @@ impl Broker {
                 let asker = super::Asker { session: w.session, lane: w.lane, ticket: w.ticket };
                 self.answer(asker, Ok((Answer::Got(None), 0)), out);
             }
-            self.cancel_all(desk.subscribers, out);
+            self.cancel_all(desk.subscribers, after);
         }
         after.max(self.prune(&sources, journal))
     }
@@ -326,6 +326,27 @@ impl Broker {
         Ok((Answer::Removed(went), 0))
     }
 
+    /// What a binding leads from, and to, and whether that lasts.
+    fn ends(
+        &self,
+        session: SessionId,
+        vhost: VhostId,
+        binding: &Binding,
+    ) -> Result<(&Exchange, Target, bool), Refusal> {
+        let source = self.exchange(vhost, &binding.source)?;
+        let (target, lasts) = match &binding.destination {
+            Destination::Queue(name) => {
+                let q = self.accessible(session, name)?;
+                (Target::Queue(q.id), q.is_logged())
+            }
+            Destination::Exchange(name) => {
+                let x = self.exchange(vhost, name)?;
+                (Target::Exchange(x.id), x.spec.durable)
+            }
+        };
+        Ok((source, target, lasts))
+    }
+
     /// Adds (or removes) a binding. Adding one that is there and removing one that is not
     /// are both fine.
     pub(super) fn bind(
@@ -340,17 +361,12 @@ impl Broker {
         if binding.source.is_empty() || to_default {
             return Err(Refusal::DefaultExchange);
         }
-        let (target, target_lasts) = match &binding.destination {
-            Destination::Queue(name) => {
-                let q = self.accessible(session, name)?;
-                (Target::Queue(q.id), q.is_logged())
-            }
-            Destination::Exchange(name) => {
-                let x = self.exchange(vhost, name)?;
-                (Target::Exchange(x.id), x.spec.durable)
-            }
+        let ends = self.ends(session, vhost, binding);
+        let (source, target, target_lasts) = match ends {
+            // What leads from or to nothing is as unbound as can be.
+            Err(_) if !add => return Ok((Answer::Done, 0)),
+            ends => ends?,
         };
-        let source = self.exchange(vhost, &binding.source)?;
         if add && source.spec.kind == ExchangeKind::Headers {
             check_headers(&binding.arguments).map_err(|e| {
                 refusal(Object::Exchange, &binding.source, self.ledger.vhost_name(vhost), e)

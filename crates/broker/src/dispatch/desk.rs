@@ -2,7 +2,7 @@
 
 use crate::ledger::QueueId;
 use crate::ranges::Ranges;
-use lockgate_model::{Consumer, Lane, Name, SessionId, Ticket, Time};
+use lockgate_model::{Consumer, Lane, SessionId, Ticket, Time};
 use std::collections::VecDeque;
 
 /// One queue's deliveries.
@@ -56,8 +56,6 @@ pub struct Subscriber {
     pub lane: Lane,
     /// The front's handle.
     pub handle: Consumer,
-    /// What operators see.
-    pub tag: Name,
     /// To which queue.
     pub queue: QueueId,
     /// Delivered is done.

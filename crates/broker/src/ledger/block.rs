@@ -55,6 +55,20 @@ pub struct Extent {
     pub weight: u32,
 }
 
+impl Extent {
+    /// The number after its last entry.
+    pub fn end(&self) -> u64 {
+        self.first + u64::from(self.count)
+    }
+
+    /// The part of it that lies in `from..to`.
+    pub fn cut(&self, from: u64, to: u64) -> Option<Extent> {
+        let (first, end) = (self.first.max(from), self.end().min(to));
+        let skip = self.skip + first.checked_sub(self.first)? as u32;
+        (first < end).then(|| Extent { first, count: (end - first) as u32, skip, ..*self })
+    }
+}
+
 /// Consecutive entries.
 #[derive(Debug)]
 pub struct Block {

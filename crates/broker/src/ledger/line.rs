@@ -348,28 +348,43 @@ impl Line {
         }
     }
 
-    /// A record has been copied to a new place: its weight, as far as it lives, goes along.
-    pub fn moved(
-        &mut self,
-        first: u64,
-        count: u32,
-        from: Place,
-        to: Place,
-        journal: &mut impl Journal,
-    ) {
+    /// The live ones of entries `first..first + count` that the record at `place` holds.
+    pub fn live_at(&self, first: u64, count: u32, place: Place) -> Ranges {
         let end = first + u64::from(count);
-        let mut i = self.index_of(first);
-        while let Some(b) = self.blocks.get_mut(i)
-            && b.first < end
-        {
-            for e in b.extents.iter_mut().filter(|e| e.place == from) {
-                let last = e.first + u64::from(e.count);
-                let live = u64::from(e.count) - self.gone.count_within(e.first, last);
-                let weight = (live * u64::from(e.weight)) as i64;
-                journal.weigh(from, -weight);
-                journal.weigh(to, weight);
-                e.place = to;
+        let mut live = Ranges::default();
+        let blocks = self.blocks.iter().skip(self.index_of(first));
+        for e in blocks.take_while(|b| b.first < end).flat_map(|b| &b.extents) {
+            if e.place == place {
+                live.insert(e.first, e.end());
             }
+        }
+        for (from, to) in self.gone.within(first, end) {
+            live.remove(from, to);
+        }
+        live
+    }
+
+    /// Entries of the record at `from` are found in another from now on, and their weight there.
+    pub fn moved(&mut self, new: Extent, from: Place, journal: &mut impl Journal) {
+        let mut i = self.index_of(new.first);
+        while let Some(b) = self.blocks.get_mut(i)
+            && b.first < new.end()
+        {
+            let mut extents = Vec::with_capacity(b.extents.len() + 2);
+            for old in b.extents.drain(..) {
+                let part = old.cut(new.first, new.end()).filter(|_| old.place == from);
+                let Some(part) = part else {
+                    extents.push(old);
+                    continue;
+                };
+                let live = part.count as u64 - self.gone.count_within(part.first, part.end());
+                journal.weigh(from, -((live * u64::from(old.weight)) as i64));
+                journal.weigh(new.place, (live * u64::from(new.weight)) as i64);
+                extents.extend(old.cut(old.first, part.first));
+                extents.extend(new.cut(part.first, part.end()));
+                extents.extend(old.cut(part.end(), old.end()));
+            }
+            b.extents = extents;
             i += 1;
         }
     }
