@@ -6,6 +6,7 @@ A language is a function that installs what is missing and returns its suites as
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,6 @@ def python():
             ("kombu", "kombu_suite"),
             ("celery", "celery_suite"),
         )
-        if (folder / f"{module}.py").exists()
     ]
 
 
@@ -113,4 +113,31 @@ def rust():
     return [("rust", [cargo_executable(folder, "lockgate-interop", "--quiet", "--locked")], folder)]
 
 
-ALL = {"python": python, "node": node, "java": java, "go": go, "rust": rust}
+def c():
+    if not shutil.which("amqp-publish"):
+        root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+        _quietly([*root, "apt-get", "update", "-qq"], HERE, env=quiet)
+        _quietly([*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "amqp-tools"], HERE, env=quiet)
+    return [("c", ["./suite.sh"], HERE / "c")]
+
+
+def readme():
+    interpreter = _venv()
+    node()
+    # Where a module next to the extracted example looks for its packages.
+    link = CACHE / "node_modules"
+    if not link.is_symlink():
+        link.symlink_to(HERE / "node" / "node_modules")
+    return [("readme", [interpreter, "-B", "suite.py", str(CACHE / "readme")], HERE / "readme")]
+
+
+ALL = {
+    "python": python,
+    "node": node,
+    "java": java,
+    "go": go,
+    "rust": rust,
+    "c": c,
+    "readme": readme,
+}
