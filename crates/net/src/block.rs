@@ -36,7 +36,7 @@ impl Blocks {
         debug_assert!(room <= BLOCK);
         let mut block = self.open.take().unwrap_or_else(|| BytesMut::with_capacity(BLOCK));
         block.clear();
-        if block.capacity() < room && !block.try_reclaim(BLOCK) {
+        if block.capacity() < room {
             self.lent.push(block);
             block = self.reclaimed().unwrap_or_else(|| BytesMut::with_capacity(BLOCK));
         }

@@ -167,6 +167,7 @@ where
         now: Time,
         s: &mut Scratch,
     ) -> ControlFlow<End, bool> {
+        s.refill();
         let mut moved = self.admit(cx, now, s);
         moved |= self.read(cx, now, s)?;
         moved |= self.exchange(cx, now, s);

@@ -35,6 +35,7 @@ impl Outlet {
     pub(super) fn unpack(&mut self, s: &mut Scratch) {
         if !self.behind.is_empty() {
             swap(&mut self.behind, &mut s.out.bytes);
+            s.put_by(&mut self.behind);
         }
     }
 
@@ -46,13 +47,11 @@ impl Outlet {
         if !s.out.bytes.is_empty() {
             swap(&mut self.behind, &mut s.out.bytes);
         }
-        for idle in [&mut self.sending, &mut self.behind] {
-            if idle.is_empty() && idle.small().capacity() > 0 {
-                if s.out.bytes.small().capacity() < idle.small().capacity() {
-                    swap(idle, &mut s.out.bytes);
-                }
-                *idle = WriteBuffer::default();
-            }
+        if self.sending.is_empty() {
+            s.put_by(&mut self.sending);
+        }
+        if self.behind.is_empty() {
+            s.put_by(&mut self.behind);
         }
     }
 
@@ -88,6 +87,10 @@ impl Outlet {
             self.sending.advance(n);
             self.unflushed = true;
             total += n;
+        }
+        if self.sending.is_empty() {
+            // Its memory is the likeliest to be in the cache: filled again at once.
+            s.put_by(&mut self.sending);
         }
         if self.unflushed && self.waiting(s) == 0 {
             self.unflushed = match Pin::new(stream).poll_flush(cx) {

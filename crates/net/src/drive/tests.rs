@@ -17,6 +17,9 @@ mod time;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What takes this long does not happen: paused time passes only when nothing else does.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
 /// A connection and what is around it.
 struct Bench {
     house: Arc<House<FakeEngine>>,
@@ -77,7 +80,7 @@ impl Bench {
 
     async fn expect(&mut self, text: &str) {
         let mut got = vec![0; text.len()];
-        self.peer.read_exact(&mut got).await.expect("an answer");
+        timeout(NEVER, self.peer.read_exact(&mut got)).await.expect(text).expect("an answer");
         assert_eq!(String::from_utf8_lossy(&got), text);
     }
 
@@ -95,13 +98,13 @@ impl Bench {
     /// Everything until the end.
     async fn rest(&mut self) -> String {
         let mut got = Vec::new();
-        self.peer.read_to_end(&mut got).await.expect("an end");
+        timeout(NEVER, self.peer.read_to_end(&mut got)).await.expect("an end").expect("no error");
         String::from_utf8_lossy(&got).into_owned()
     }
 
     /// The connection ends, and this is how it was counted.
     async fn ends(self, ending: Ending) -> Arc<House<FakeEngine>> {
-        self.task.await.expect("no panic");
+        timeout(NEVER, self.task).await.expect("an end").expect("no panic");
         let all = Ending::ALL.map(|e| (e.name(), self.house.stats.closed(e)));
         let expected = Ending::ALL.map(|e| (e.name(), u64::from(e == ending)));
         assert_eq!(all, expected);

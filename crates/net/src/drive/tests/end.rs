@@ -41,6 +41,16 @@ async fn last_words_that_nobody_reads_are_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_in_the_end_does_not_change_why_it_ended() {
+    let mut bench = Bench::with(64, settings()).await;
+    bench.send(&format!("echo {}\nfault\n", "x".repeat(1000))).await;
+    settle().await;
+    assert!(!bench.task.is_finished(), "last words wait to be read");
+    drop(std::mem::replace(&mut bench.peer, duplex(1).0));
+    bench.ends(Ending::Fault).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_asked_before_the_end_reaches_the_engine() {
     for end in ["close\n", "fault\n", ""] {
         let mut bench = Bench::new().await;
