@@ -35,10 +35,8 @@ impl<'a> Iterator for Fields<'a> {
 /// Checks a whole table, its length in front, nested ones too.
 pub fn check(bytes: &[u8]) -> Result<(), Malformed> {
     let (inner, rest) = long(bytes)?;
-    if !rest.is_empty() {
-        return Err(Malformed("bytes after the table"));
-    }
-    check_fields(inner, 0, &mut 0)
+    check_fields(inner, 0, &mut 0)?;
+    if rest.is_empty() { Ok(()) } else { Err(Malformed("bytes after the table")) }
 }
 
 fn check_fields(mut rest: &[u8], depth: usize, values: &mut usize) -> Result<(), Malformed> {

@@ -1,0 +1,71 @@
+//! Writes what the fuzzers begin with, made from the vectors and scripts beside:
+//! `cargo run --bin seeds` in this folder, then `corpus/TARGET/*` is there.
+
+use std::fs;
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let vectors = here.join("../vectors/amqp091");
+    let mut written = 0;
+    for (file, target) in
+        [("frame", "frame"), ("method", "method"), ("header", "method"), ("table", "table")]
+    {
+        let text = fs::read_to_string(vectors.join(format!("{file}.vec")))?;
+        for (n, bytes) in text.lines().filter_map(bytes).enumerate() {
+            write(here, target, &format!("{file}-{n}"), &bytes)?;
+            // A method's payload, framed, on channel 1 and on channel 0 of a session that
+            // has shaken hands.
+            if file == "method" {
+                write(here, "session", &format!("{file}-{n}"), &framed(1, 1, &bytes))?;
+                write(here, "session", &format!("{file}-{n}-0"), &framed(1, 0, &bytes))?;
+            } else if file == "frame" {
+                write(here, "session", &format!("{file}-{n}"), &[&[1][..], &bytes].concat())?;
+            }
+            written += 1;
+        }
+    }
+    write(here, "session", "hello", b"\0AMQP\x00\x00\x09\x01")?;
+    write(here, "session", "publish", &publish())?;
+    #[allow(clippy::print_stdout)] // what a command line tool is for
+    {
+        println!("{written} vectors");
+    }
+    Ok(())
+}
+
+/// The bytes of a vector's line, written in hexadecimal in its third column.
+fn bytes(line: &str) -> Option<Vec<u8>> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let hex: String = line.split('|').nth(2)?.chars().filter(|c| !c.is_whitespace()).collect();
+    let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    (0..hex.len()).step_by(2).map(digit).collect()
+}
+
+fn framed(how: u8, channel: u8, payload: &[u8]) -> Vec<u8> {
+    let size = (payload.len() as u32).to_be_bytes();
+    [&[how, 1, 0, channel][..], &size, payload, &[0xCE]].concat()
+}
+
+/// A few whole messages, some of them in more than one frame.
+fn publish() -> Vec<u8> {
+    let mut all = vec![1];
+    for split in [5, 2, 1] {
+        all.extend([1, 0, 1, 0, 0, 0, 11, 0, 60, 0, 40, 0, 0, 1, b'x', 1, b'k', 1, 0xCE]);
+        all.extend([2, 0, 1, 0, 0, 0, 15, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0x10, 0, 2, 0xCE]);
+        for part in b"hello".chunks(split) {
+            all.extend([3, 0, 1, 0, 0, 0, part.len() as u8]);
+            all.extend(part);
+            all.push(0xCE);
+        }
+    }
+    all
+}
+
+fn write(here: &Path, target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = here.join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), bytes)
+}
