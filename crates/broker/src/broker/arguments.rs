@@ -2,20 +2,13 @@
 
 use lockgate_model::{Name, Object, Refusal, Table, Value};
 
-/// Queue arguments that change nothing here and are shown as given: they choose among
-/// implementations of RabbitMQ that are one here.
-const HARMLESS: &[&str] = &[
-    "x-queue-mode",
-    "x-queue-version",
-    "x-queue-leader-locator",
-    "x-queue-master-locator",
-    "x-quorum-initial-group-size",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-];
+/// The answer to what applications know and what is not there yet: to ignore it would
+/// break a promise in silence. Arguments that only choose among RabbitMQ's own
+/// implementations (`x-queue-mode`, `x-queue-version`, leader locators, group sizes) are
+/// kept and shown, and change nothing.
+const NOT_YET: &str = "not supported yet";
 
-/// Queue arguments that applications know and that are not there yet. To ignore one
-/// would break a promise in silence.
+/// Queue arguments that are not there yet.
 const MISSING: &[&str] = &[
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
@@ -39,61 +32,77 @@ const COMPARED: &[&str] = &["x-expires", "x-message-ttl", "x-queue-type"];
 /// Largest time in an argument: what RabbitMQ's timers take (about 49 days).
 const MILLIS_MAX: i64 = u32::MAX as i64;
 
-/// Checks a queue's arguments; what is wrong comes with its reason.
-pub fn check_queue(arguments: &Table) -> Result<(), (String, String)> {
+/// What is wrong with an argument: its name and why, in RabbitMQ's words where it has any.
+type Fault = (String, String);
+
+/// Checks a queue's arguments.
+pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
     for (name, value) in &arguments.0 {
-        let bad = |reason: &str| Err((name.to_string(), reason.to_string()));
-        match &**name {
-            "x-expires" => match value.as_int() {
-                Some(n) if n > 0 && n <= MILLIS_MAX => {}
-                Some(0) => return bad("{value_zero,0}"),
-                Some(n) if n < 0 => {
-                    return Err((name.to_string(), format!("{{value_negative,{n}}}")));
-                }
-                Some(n) => return Err((name.to_string(), format!("{{value_too_big,{n}}}"))),
-                None => return bad("{unacceptable_type,longstr}"),
-            },
-            "x-message-ttl" => match value.as_int() {
-                Some(n) if (0..=MILLIS_MAX).contains(&n) => {}
-                Some(n) if n < 0 => {
-                    return Err((name.to_string(), format!("{{value_negative,{n}}}")));
-                }
-                Some(n) => return Err((name.to_string(), format!("{{value_too_big,{n}}}"))),
-                None => return bad("{unacceptable_type,longstr}"),
-            },
-            "x-queue-type" => match value.as_str() {
-                Some("classic") => {}
-                Some("quorum" | "stream") => return bad("this queue type is not supported yet"),
-                _ => return bad("unsupported queue type"),
-            },
-            known if MISSING.contains(&known) => return bad("this argument is not supported yet"),
-            known if HARMLESS.contains(&known) => {}
-            _ => {}
-        }
+        let checked = match &**name {
+            "x-expires" => millis(value, 1),
+            "x-message-ttl" => millis(value, 0),
+            "x-queue-type" => queue_type(value),
+            "x-queue-mode" => one_of(value, "queue mode", &["default", "lazy"]),
+            missing if MISSING.contains(&missing) => Err(NOT_YET.to_string()),
+            _ => Ok(()),
+        };
+        checked.map_err(|reason| (name.to_string(), reason))?;
     }
     Ok(())
 }
 
+/// Checks a subscription's arguments.
+pub fn check_consumer(arguments: &Table) -> Result<(), Fault> {
+    match arguments.get("x-priority") {
+        Some(_) => Err(("x-priority".into(), NOT_YET.into())),
+        None => Ok(()),
+    }
+}
+
+fn millis(value: &Value, least: i64) -> Result<(), String> {
+    match value.as_int() {
+        None => Err(format!("\"expected integer, got {}\"", kind(value))),
+        Some(n) if n < 0 => Err(format!("{{value_negative,{n}}}")),
+        Some(n) if n < least => Err(format!("{{value_zero,{n}}}")),
+        Some(n) if n > MILLIS_MAX => Err(format!("{{value_too_large,{n}}}")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn one_of(value: &Value, what: &str, known: &[&str]) -> Result<(), String> {
+    match value.as_str() {
+        None => Err(format!("{{unacceptable_type,{}}}", kind(value))),
+        Some(name) if known.contains(&name) => Ok(()),
+        Some(other) => Err(format!("\"unsupported {what} '{other}'\"")),
+    }
+}
+
+fn queue_type(value: &Value) -> Result<(), String> {
+    match value.as_str() {
+        Some("quorum" | "stream") => Err(NOT_YET.into()),
+        _ => one_of(value, "queue type", &["classic"]),
+    }
+}
+
 /// Checks an exchange's arguments.
-pub fn check_exchange(arguments: &Table) -> Result<(), (String, String)> {
+pub fn check_exchange(arguments: &Table) -> Result<(), Fault> {
     match arguments.get("alternate-exchange") {
-        Some(_) => Err(("alternate-exchange".into(), "this argument is not supported yet".into())),
+        Some(_) => Err(("alternate-exchange".into(), NOT_YET.into())),
         None => Ok(()),
     }
 }
 
 /// Checks a binding's arguments for a headers exchange.
-pub fn check_headers(arguments: &Table) -> Result<(), (String, String)> {
-    match arguments.get("x-match").map(|v| (v, v.as_str())) {
-        None | Some((_, Some("all" | "any" | "all-with-x" | "any-with-x"))) => Ok(()),
-        Some((_, Some(other))) => Err((
-            "x-match".into(),
-            format!("Invalid x-match field value {other:?}; expected all or any"),
-        )),
-        Some((other, None)) => {
-            Err(("x-match".into(), format!("Invalid x-match field type {}", kind(other))))
+pub fn check_headers(arguments: &Table) -> Result<(), String> {
+    let Some(mode) = arguments.get("x-match") else { return Ok(()) };
+    let reason = match mode.as_str() {
+        Some("all" | "any" | "all-with-x" | "any-with-x") => return Ok(()),
+        Some(other) => {
+            format!("field value <<\"{other}\">>; expected all, any, all-with-x, or any-with-x")
         }
-    }
+        None => format!("field type {} (value {}); expected longstr", kind(mode), text(mode)),
+    };
+    Err(format!("Invalid x-match {reason}"))
 }
 
 /// A refusal of an argument.

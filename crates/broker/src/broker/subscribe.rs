@@ -1,11 +1,12 @@
 //! Subscribing and cancelling.
 
+use super::arguments::{check_consumer, refusal};
 use super::{Answered, Broker};
 use crate::dispatch::Subscriber;
 use crate::journal::{Effect, Effects, Journal};
 use crate::ledger::QueueId;
 use lockgate_model::{
-    Answer, CancelCause, Consumer, Event, Lane, Refusal, SessionId, Subscription,
+    Answer, CancelCause, Consumer, Event, Lane, Object, Refusal, SessionId, Subscription,
 };
 
 impl Broker {
@@ -18,6 +19,8 @@ impl Broker {
         let q = self.accessible(session, &wish.queue)?;
         let (queue, vhost) = (q.id, q.vhost);
         let vhost = self.ledger.vhost_name(vhost);
+        check_consumer(&wish.arguments)
+            .map_err(|e| refusal(Object::Queue, &wish.queue, vhost.clone(), e))?;
         let desk = self.dispatch.desks.get_mut(&queue);
         let taken = desk.as_ref().is_some_and(|d| {
             let alone = d.subscribers.iter().any(|s| self.dispatch.subscribers[*s].exclusive);

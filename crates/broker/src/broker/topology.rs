@@ -368,9 +368,7 @@ impl Broker {
             ends => ends?,
         };
         if add && source.spec.kind == ExchangeKind::Headers {
-            check_headers(&binding.arguments).map_err(|e| {
-                refusal(Object::Exchange, &binding.source, self.ledger.vhost_name(vhost), e)
-            })?;
+            check_headers(&binding.arguments).map_err(Refusal::Limit)?;
         }
         let (key, arguments) = (binding.key.clone(), binding.arguments.clone());
         let way = Way { source: source.id, target, key, arguments };
