@@ -12,6 +12,7 @@
 //! own: unused input, unwritten output. Buffers belong to the thread (`Scratch`).
 
 mod closing;
+mod exchange;
 mod flow;
 mod login;
 mod outlet;
@@ -22,7 +23,7 @@ mod tests;
 mod timer;
 
 use crate::door::{Admission, Doorkeeper};
-use crate::engine::{Engine, Port};
+use crate::engine::Engine;
 use crate::intake::Intake;
 use crate::roll::{Roll, Seat, Stage};
 use crate::{Clock, Settings, Stats};
@@ -175,43 +176,7 @@ where
         Continue(moved)
     }
 
-    /// Hands commands to the engine and takes what it tells, which it mostly does at once.
-    fn exchange(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> bool {
-        let mut moved = false;
-        while self.phase == Phase::Open {
-            if !s.out.commands.is_empty() {
-                self.submit(now, s);
-                moved = true;
-            }
-            // Events that are left where they are bound themselves: the engine's window is spent.
-            let Some(port) = &self.port else { break };
-            if s.quiet || self.outlet.waiting(s) >= self.house.settings.output_max {
-                break;
-            }
-            match port.poll_events(cx, &mut s.events) {
-                Poll::Pending => s.quiet = true,
-                Poll::Ready(()) => {
-                    self.flow.hear(&s.events);
-                    self.session.events(&mut s.events, now, &mut s.out);
-                    debug_assert!(s.events.is_empty(), "a session takes all events");
-                    s.events.clear();
-                    self.heed_output(now, s);
-                    moved = true;
-                }
-            }
-        }
-        moved
-    }
-
-    fn submit(&mut self, now: Time, s: &mut Scratch) {
-        self.outlet.window.join(&mut s.out.commands);
-        self.flow.say(&s.out.commands);
-        let port = self.port.get_or_insert_with(|| self.house.engine.connect());
-        port.submit(&mut s.out.commands, now);
-        s.out.commands.clear();
-        s.quiet = false;
-    }
-
+    /// Writes what the peer takes, and gives its costs back.
     fn write(
         &mut self,
         cx: &mut Context<'_>,
