@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What may stand at the top, beside dot-files.
-const TOP: [&str; 12] = [
+const TOP: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
@@ -17,7 +17,6 @@ const TOP: [&str; 12] = [
     "deny.toml",
     "docker-compose.yml",
     "interop",
-    "rustfmt.toml",
     "tests",
 ];
 
