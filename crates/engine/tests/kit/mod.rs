@@ -1,0 +1,167 @@
+//! A client of the engine that needs no front: it submits, waits and looks.
+#![allow(dead_code)] // each test uses what it needs
+
+use lockgate_engine::{Engine, Level, Port, Settings};
+use lockgate_model::*;
+use lockgate_wal::sim::SimDisk;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+pub const NOW: Time = Time(1_000_000);
+
+pub fn settings(planted: bool) -> Settings {
+    Settings {
+        level: Level::Fsync,
+        // Small segments and little memory: what waits crosses many of them and is on the disk.
+        segment_bytes: 256 * 1024,
+        os_flush: std::time::Duration::from_millis(10),
+        disk_reserve: 0,
+        memory_max: 64 * 1024 * 1024,
+        queue_resident: 128 * 1024,
+        vhosts: vec!["/".into()],
+        seed: 1,
+        now: NOW,
+        planted,
+        fault: Arc::new(|_| {}),
+    }
+}
+
+/// A session that can be waited for.
+pub struct Client {
+    port: Port<SimDisk>,
+    bell: Arc<Bell>,
+    next: u64,
+    /// Told and not yet looked at.
+    pub events: Vec<Event>,
+}
+
+#[derive(Default)]
+struct Bell(Mutex<bool>, Condvar);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+}
+
+impl Client {
+    pub fn new(engine: &Engine<SimDisk>) -> Client {
+        let mut c = Client {
+            port: engine.connect(),
+            bell: Arc::default(),
+            next: 1 << 40,
+            events: Vec::new(),
+        };
+        c.ask(Request::Open { vhost: "/".into(), user: "guest".into() });
+        c
+    }
+
+    fn poll(&mut self) -> bool {
+        let waker = Waker::from(Arc::clone(&self.bell));
+        let mut fresh = Vec::new();
+        let ready = self.port.poll_events(&mut Context::from_waker(&waker), &mut fresh);
+        self.events.append(&mut fresh);
+        matches!(ready, Poll::Ready(()))
+    }
+
+    pub fn wait(&mut self) {
+        while !self.poll() {
+            let mut rung = self.bell.0.lock().unwrap();
+            while !*rung {
+                rung = self.bell.1.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+
+    pub fn ask(&mut self, request: Request) -> Answer {
+        self.next += 1;
+        let want = Ticket(self.next);
+        let ask = Command::Ask { lane: Lane(1), ticket: want, request };
+        self.port.submit(&mut vec![ask], NOW);
+        loop {
+            let found = self
+                .events
+                .iter()
+                .position(|e| matches!(e, Event::Answer { ticket, .. } if *ticket == want));
+            if let Some(i) = found {
+                let Event::Answer { result, .. } = self.events.remove(i) else { unreachable!() };
+                return result.expect("asked for nothing odd");
+            }
+            self.wait();
+        }
+    }
+
+    pub fn declare(&mut self, name: &str) {
+        let spec = QueueSpec {
+            name: name.into(),
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            arguments: Table::default(),
+        };
+        self.ask(Request::DeclareQueue(spec));
+    }
+
+    pub fn publish(&mut self, queue: &str, first: u64, count: u64, size: usize) {
+        let mut run = RunBuilder::default();
+        for n in first..first + count {
+            let mut body = vec![n as u8; size];
+            body[..8].copy_from_slice(&n.to_be_bytes());
+            run.push(b"", queue.as_bytes(), false, &[0x10, 0, 2], &body, true, 0);
+        }
+        let run = Arc::new(run.finish());
+        let confirm = Some(Ticket(first));
+        self.port.submit(&mut vec![Command::Publish { lane: Lane(1), run, confirm }], NOW);
+    }
+
+    /// The highest number below which all have been confirmed so far.
+    pub fn confirmed(&mut self) -> u64 {
+        self.poll();
+        let mut below = 0;
+        for e in &self.events {
+            if let Event::Confirmed { first, count, .. } = e {
+                assert_eq!(first.0, below, "confirmed in order");
+                below += u64::from(*count);
+            }
+        }
+        below
+    }
+
+    pub fn get(&mut self, queue: &str) -> Option<(u64, bool)> {
+        let Answer::Got(got) = self.ask(Request::Get { queue: queue.into(), settled: true }) else {
+            panic!("a get is answered with what was got")
+        };
+        let got = got?;
+        let body = got.run.body(&got.run.items[got.item as usize]);
+        let n = u64::from_be_bytes(body[..8].try_into().unwrap());
+        assert!(body[8..].iter().all(|b| *b == n as u8), "a body that is not what was sent");
+        Some((n, got.redelivered))
+    }
+}
+
+impl Client {
+    /// Takes what there is to be told, without waiting.
+    pub fn look(&mut self) {
+        self.poll();
+    }
+
+    /// Waits until everything published before is confirmed: the answer to a durable
+    /// declaration comes no sooner.
+    pub fn settle_down(&mut self) {
+        self.declare(&format!("settled-{}", self.next));
+    }
+
+    /// A queue that does not last.
+    pub fn declare_fleeting(&mut self, name: &str) {
+        let spec = QueueSpec {
+            name: name.into(),
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            arguments: Table::default(),
+        };
+        self.ask(Request::DeclareQueue(spec));
+    }
+}
