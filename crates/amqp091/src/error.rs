@@ -96,15 +96,16 @@ impl Fault {
         self.at.unwrap_or_default()
     }
 
-    /// `CODE_NAME - explanation`, cut to what a short string holds.
+    /// `CODE_NAME - explanation`, cut to what a short string holds and marked as cut.
     pub fn reply_text(&self) -> String {
         let mut text = format!("{} - {}", self.code.name(), self.text);
         if text.len() > 255 {
-            let mut end = 255;
+            let mut end = 252;
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
             text.truncate(end);
+            text += "...";
         }
         text
     }
@@ -155,6 +156,7 @@ mod tests {
         let fault = Fault::new(Code::NotFound, "ä".repeat(200));
         let text = fault.reply_text();
         assert!(text.starts_with("NOT_FOUND - ä"));
+        assert!(text.ends_with("ä..."));
         assert!(text.len() >= 254 && text.len() <= 255);
     }
 }

@@ -13,9 +13,9 @@
 //!    | anything else           v                      |              | our close
 //!    v                       Login --denied--+        +--close-ok-- Closing
 //!  Over <--+                   | admitted    |
-//!          |                   v             |       reopened: Opening until the engine
-//!          |                 TuneOk          |       has answered, so that events of the
-//!          |                   | tune-ok     |       channel that was are told apart
+//!          |                   v             |       reopened after our close: Opening
+//!          |                 TuneOk          |       until the engine has answered, so that
+//!          |                   | tune-ok     |       events of the channel that was come before
 //!          |                   v             |
 //!          |                 Open            |
 //!          |                   | open        |

@@ -86,6 +86,7 @@ struct Asked {
 enum Reply {
     Enter,
     OpenChannel,
+    CloseChannel,
     ExchangeDeclared,
     ExchangeDeleted,
     ExchangeBound,
@@ -338,6 +339,8 @@ impl Connection {
         if let Some(reply) = reply {
             debug_assert!(self.asked.is_none(), "one request at a time");
             self.asked = Some(Asked { lane, ticket, reply });
+        } else {
+            self.slots.open(channel).into_iter().for_each(|c| c.unsure = true);
         }
         out.commands.push(Command::Ask { lane, ticket, request });
     }
@@ -355,6 +358,7 @@ impl Connection {
         let done = match (awaited, result) {
             (Some(asked), Ok(answer)) => {
                 self.heart.heard(now);
+                self.slots.open(lane.0).into_iter().for_each(|c| c.unsure = false);
                 self.reply(lane.0, asked.reply, answer, out)
             }
             (Some(_), Err(why)) => {
@@ -382,6 +386,7 @@ impl Connection {
         let method = match (reply, answer) {
             (Reply::Enter, _) => return self.entered(out),
             (Reply::OpenChannel, _) => return self.channel_opened(channel, out),
+            (Reply::CloseChannel, _) => return self.channel_closed(channel, out),
             (Reply::Got, Answer::Got(got)) => return self.got(channel, got, out),
             (Reply::QueueDeclared { silent }, Answer::Queue { name, messages, consumers }) => {
                 return self.queue_declared(channel, silent, name, messages, consumers, out);

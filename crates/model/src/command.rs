@@ -89,6 +89,7 @@ pub enum Request {
     Bind(Binding),
     Unbind(Binding),
     Subscribe(Subscription),
+    /// Ends a subscription; one that is not there is as good as ended.
     Cancel(Consumer),
     /// One message, if there is one; leased unless `settled`.
     Get {

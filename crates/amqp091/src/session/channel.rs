@@ -6,7 +6,11 @@ use super::{Connection, Reply};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
-use lockgate_model::{Command, Lane, Name, Outcome, Request};
+use lockgate_model::{Command, Consumer, Lane, Name, Outcome, Request};
+
+/// A request for its answer alone, which comes behind all that was said before: no
+/// subscription has this handle.
+const BOUNDARY: Request = Request::Cancel(Consumer(0));
 
 const CHANNEL_OPEN: (u16, u16) = (20, 10);
 const CHANNEL_CLOSE: (u16, u16) = (20, 40);
@@ -23,7 +27,7 @@ impl Connection {
         match self.slots.state(n) {
             Some(State::Open(_)) => self.open_channel_method(n, method, out),
             Some(State::Closing) => self.closing_channel_method(n, &method, out),
-            None | Some(State::Free | State::Opening { .. }) => match method {
+            None | Some(State::Free { .. } | State::Opening { .. }) => match method {
                 Method::ChannelOpen { .. } => self.open_channel(n, out),
                 _ => Err(Fault::new(Code::ChannelError, "expected 'channel.open'")),
             },
@@ -43,16 +47,14 @@ impl Connection {
         }
         self.incarnations = self.incarnations.wrapping_add(1).max(1);
         let incarnation = self.incarnations;
-        if self.slots.state(n).is_none() {
+        if matches!(self.slots.state(n), None | Some(State::Free { clear: true })) {
             self.slots.set(n, State::Open(Box::new(Channel::new(incarnation))));
             self.send(n, &Method::ChannelOpenOk { channel_id: b"" }, out);
             return Ok(());
         }
-        // A reopened number: events of its last life may still be on their way, and
-        // the engine's answer to anything asked now comes behind them all.
+        // We closed it: events of its last life may still be on their way.
         self.slots.set(n, State::Opening { incarnation });
-        let boundary = Request::ShareLimit(None);
-        self.ask(n, (20, 10), boundary, Some(Reply::OpenChannel), out);
+        self.ask(n, CHANNEL_OPEN, BOUNDARY, Some(Reply::OpenChannel), out);
         Ok(())
     }
 
@@ -70,7 +72,7 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), Fault> {
         match method {
-            Method::ChannelCloseOk {} => self.slots.set(n, State::Free),
+            Method::ChannelCloseOk {} => self.slots.set(n, State::Free { clear: false }),
             // Crossed with ours: theirs is answered, ours is still awaited.
             Method::ChannelClose { .. } => self.send(n, &Method::ChannelCloseOk {}, out),
             Method::ChannelOpen { .. } => {
@@ -88,10 +90,21 @@ impl Connection {
             && !matches!(id, CHANNEL_OPEN | CHANNEL_CLOSE | CHANNEL_CLOSE_OK)
     }
 
-    fn close_by_peer(&mut self, n: u16, out: &mut Output) {
+    /// `channel.close`. What was published just before may still be refused, and a
+    /// client that only publishes and goes must hear of it, as it does from RabbitMQ.
+    fn close_by_peer(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
+        if self.channel(n)?.unsure {
+            self.ask(n, CHANNEL_CLOSE, BOUNDARY, Some(Reply::CloseChannel), out);
+            return Ok(());
+        }
+        self.channel_closed(n, out)
+    }
+
+    pub(super) fn channel_closed(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
         self.flush_confirms(out);
-        self.leave(n, State::Free, out);
+        self.leave(n, State::Free { clear: true }, out);
         self.send(n, &Method::ChannelCloseOk {}, out);
+        Ok(())
     }
 
     fn open_channel_method(
@@ -138,10 +151,7 @@ impl Connection {
                 self.send(n, &Method::ChannelFlowOk { active }, out);
                 Ok(())
             }
-            Method::ChannelClose { .. } => {
-                self.close_by_peer(n, out);
-                Ok(())
-            }
+            Method::ChannelClose { .. } => self.close_by_peer(n, out),
             Method::AccessRequest { .. } => {
                 self.send(n, &Method::AccessRequestOk { ticket: 1 }, out);
                 Ok(())

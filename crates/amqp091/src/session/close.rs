@@ -2,7 +2,7 @@
 //! peer, by silence or by our own stop. After our own close only close-ok counts.
 
 use super::slots::State;
-use super::{Connection, Phase, Step, heart::Due};
+use super::{Connection, Phase, Reply, Step, heart::Due};
 use crate::encode;
 use crate::error::{Code, Fault};
 use crate::packet::Method;
@@ -43,6 +43,10 @@ impl Connection {
             },
             out,
         );
+        if matches!(&self.asked, Some(a) if matches!(a.reply, Reply::CloseChannel)) {
+            // Crossed with theirs, which is answered too.
+            self.send(channel, &Method::ChannelCloseOk {}, out);
+        }
         self.leave(channel, State::Closing, out);
     }
 

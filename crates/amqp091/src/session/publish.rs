@@ -113,6 +113,7 @@ impl Connection {
         let Some(channel) = self.slots.open(n) else {
             return;
         };
+        channel.unsure = true;
         let confirm = match &mut channel.mode {
             Mode::Plain => None,
             Mode::Confirm(confirms) => {

@@ -1,6 +1,5 @@
 //! The channels of a connection, by number, and what one channel is. A slot stays when
-//! its channel goes: its next life is opened only when the engine has said its last
-//! word about the one before.
+//! its channel goes: a next life must not hear what is said about the one before.
 
 use super::confirm::Confirms;
 use super::content::Content;
@@ -24,6 +23,8 @@ pub(super) struct Channel {
     pub(super) last_queue: Option<Name>,
     /// What consumers to come may hold unsettled.
     pub(super) prefetch: Option<u32>,
+    /// Something was asked without waiting whose refusal may still come.
+    pub(super) unsure: bool,
 }
 
 impl Channel {
@@ -36,6 +37,7 @@ impl Channel {
             tags: BTreeMap::new(),
             last_queue: None,
             prefetch: None,
+            unsure: false,
         }
     }
 }
@@ -57,8 +59,8 @@ struct Slot {
 
 #[derive(Debug)]
 pub(super) enum State {
-    /// Used before, free again.
-    Free,
+    /// Used before, free again. `clear` if the engine has said all about its last life.
+    Free { clear: bool },
     /// The boundary between two lives is awaited.
     Opening { incarnation: u16 },
     /// In use.

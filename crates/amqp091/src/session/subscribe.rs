@@ -70,7 +70,7 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), Fault> {
         let queue = self.queue_named(n, queue)?;
-        self.handles = self.handles.wrapping_add(1);
+        self.handles = self.handles.wrapping_add(1).max(1);
         let handle = self.handles;
         let tag = if tag.is_empty() { generated_tag(self.seed, handle) } else { Name::from(tag) };
         let channel = self.channel(n)?;
