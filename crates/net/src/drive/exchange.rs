@@ -8,6 +8,9 @@ use lockgate_model::Time;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+/// How often session and engine answer each other in one round.
+const TALKS: usize = 8;
+
 impl<S, E> Driver<S, E>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -16,10 +19,16 @@ where
     /// Hands commands to the engine and takes what it tells, which it mostly does at once.
     pub(super) fn exchange(&mut self, cx: &mut Context<'_>, now: Time, s: &mut Scratch) -> bool {
         let mut moved = false;
-        while self.phase == Phase::Open {
+        for n in 0..=TALKS {
+            if self.phase != Phase::Open {
+                break;
+            }
             if !s.out.commands.is_empty() {
                 self.submit(now, s);
                 moved = true;
+            }
+            if n == TALKS {
+                break;
             }
             // Events that are left where they are bound themselves: the engine's window is spent.
             let Some(port) = &self.port else { break };

@@ -166,3 +166,46 @@ async fn an_ipv4_peer_on_an_ipv6_socket_is_an_ipv4_peer_and_seeds_differ() {
     assert_ne!(peers[0].seed, peers[1].seed);
     stop.cancel();
 }
+
+/// Sends lines of all lengths in pieces of all sizes, reads them back at its own pace.
+async fn chatter(address: SocketAddr, seed: u64) {
+    const LINES: u64 = 300;
+    let length = move |n: u64| ((n * 7919 + seed * 104_729) % 2039).pow(2) as usize / 64;
+    let (mut read, mut write) = login(address).await.into_split();
+    let writer = tokio::spawn(async move {
+        let mut text = Vec::new();
+        for n in 0..LINES {
+            text.extend_from_slice(b"echo ");
+            text.resize(text.len() + length(n), b'a' + (n % 26) as u8);
+            text.push(b'\n');
+            if n % 5 == seed % 5 || n == LINES - 1 {
+                for piece in text.chunks(1 + length(n + 1)) {
+                    write.write_all(piece).await.expect("taken");
+                }
+                text.clear();
+            }
+        }
+        write
+    });
+    for n in 0..LINES {
+        let mut line = vec![0; length(n) + 1];
+        read.read_exact(&mut line).await.expect("a line");
+        assert_eq!(line.pop(), Some(b'\n'));
+        assert!(line.iter().all(|b| *b == b'a' + (n % 26) as u8), "line {n} of {seed}");
+    }
+    drop(writer.await.expect("written"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_peers_at_once_each_get_their_own_and_all_of_it() {
+    let running = serve("127.0.0.1:0", settings());
+    let mut peers = JoinSet::new();
+    for seed in 0..30 {
+        peers.spawn(chatter(running.address, seed));
+    }
+    while let Some(done) = peers.join_next().await {
+        done.expect("no panic");
+    }
+    running.stop.cancel();
+    running.task.await.expect("no panic").expect("served");
+}
