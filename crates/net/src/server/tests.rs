@@ -169,7 +169,7 @@ async fn an_ipv4_peer_on_an_ipv6_socket_is_an_ipv4_peer_and_seeds_differ() {
 
 /// Sends lines of all lengths in pieces of all sizes, reads them back at its own pace.
 async fn chatter(address: SocketAddr, seed: u64) {
-    const LINES: u64 = 300;
+    const LINES: u64 = 120;
     let length = move |n: u64| ((n * 7919 + seed * 104_729) % 2039).pow(2) as usize / 64;
     let (mut read, mut write) = login(address).await.into_split();
     let writer = tokio::spawn(async move {
@@ -200,7 +200,7 @@ async fn chatter(address: SocketAddr, seed: u64) {
 async fn many_peers_at_once_each_get_their_own_and_all_of_it() {
     let running = serve("127.0.0.1:0", settings());
     let mut peers = JoinSet::new();
-    for seed in 0..30 {
+    for seed in 0..20 {
         peers.spawn(chatter(running.address, seed));
     }
     while let Some(done) = peers.join_next().await {
