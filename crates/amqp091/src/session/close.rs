@@ -98,7 +98,6 @@ impl Connection {
         self.slots.clear();
         self.consumers.clear();
         self.asked = None;
-        self.partial = None;
         self.confirming.clear();
     }
 
