@@ -16,13 +16,17 @@
 //!  kind 10 Due        (in snapshots only) queue | n x (milliseconds, from, to)
 //! ```
 
+mod messages;
+mod read;
+mod write;
+
+pub use messages::{movable, read_run, run_of, write_run};
+pub use read::read;
+pub use write::*;
+
 use crate::journal::Place;
-use crate::ledger::{ExchangeId, Extent, QueueId, Target, VhostId, Way, lifetime};
-use bytes::Bytes;
-use lockgate_model::{
-    ExchangeKind, ExchangeSpec, Item, Malformed, Name, Origin, QueueSpec, Range, Run, SessionId,
-    Table, Time,
-};
+use crate::ledger::{ExchangeId, Extent, QueueId, VhostId, Way};
+use lockgate_model::{ExchangeSpec, Name, QueueSpec, SessionId, Time};
 
 /// Record kinds.
 pub mod kind {
@@ -109,237 +113,15 @@ pub enum Record {
     },
 }
 
-const VHOST: u8 = 1;
-const EXCHANGE: u8 = 2;
-const NO_EXCHANGE: u8 = 3;
-const QUEUE: u8 = 4;
-const NO_QUEUE: u8 = 5;
-const WAY: u8 = 6;
-const NO_WAY: u8 = 7;
-
-/// Writes the body of a `Made`.
-pub fn write_change(change: &Change, out: &mut Vec<u8>) {
-    match change {
-        Change::VhostMade { id, name } => {
-            out.push(VHOST);
-            put32(out, id.0);
-            put_bytes(out, name.as_bytes());
-        }
-        Change::ExchangeDeclared { vhost, id, spec } => {
-            out.push(EXCHANGE);
-            put32(out, vhost.0);
-            put32(out, id.0);
-            put_bytes(out, spec.name.as_bytes());
-            put_bytes(out, spec.kind.name().as_bytes());
-            out.push(flags(&[spec.durable, spec.auto_delete, spec.internal]));
-            spec.arguments.encode(out);
-        }
-        Change::ExchangeDeleted { id } => {
-            out.push(NO_EXCHANGE);
-            put32(out, id.0);
-        }
-        Change::QueueDeclared { vhost, id, spec, owner: _ } => {
-            out.push(QUEUE);
-            put32(out, vhost.0);
-            put32(out, id.0);
-            put_bytes(out, spec.name.as_bytes());
-            out.push(flags(&[spec.durable, spec.exclusive, spec.auto_delete]));
-            spec.arguments.encode(out);
-        }
-        Change::QueueDeleted { id } => {
-            out.push(NO_QUEUE);
-            put32(out, id.0);
-        }
-        Change::Bound(way) => write_way(WAY, way, out),
-        Change::Unbound(way) => write_way(NO_WAY, way, out),
-    }
-}
-
-fn write_way(tag: u8, way: &Way, out: &mut Vec<u8>) {
-    out.push(tag);
-    put32(out, way.source.0);
-    let (kind, id) = match way.target {
-        Target::Queue(q) => (0, q.0),
-        Target::Exchange(x) => (1, x.0),
-    };
-    out.push(kind);
-    put32(out, id);
-    put_bytes(out, &way.key);
-    way.arguments.encode(out);
-}
-
-/// Writes the body of an `Enqueued`: items `from..to` of a run for these queues.
-pub fn write_enqueued(
-    targets: &[(QueueId, u64)],
-    at: Time,
-    run: &Run,
-    from: usize,
-    to: usize,
-    out: &mut Vec<u8>,
-) {
-    write_targets(targets, out);
-    put64(out, at.0);
-    write_run(run, from, to, out);
-}
-
-fn write_targets(targets: &[(QueueId, u64)], out: &mut Vec<u8>) {
-    put32(out, targets.len() as u32);
-    for (queue, first) in targets {
-        put32(out, queue.0);
-        put64(out, *first);
-    }
-}
-
-/// Writes the body of a `Moved`: items `from..to` of the run of the record at `old`.
-pub fn write_moved(
-    old: Place,
-    targets: &[(QueueId, u64)],
-    at: Time,
-    run: &Run,
-    from: usize,
-    to: usize,
-    out: &mut Vec<u8>,
-) {
-    put64(out, old.pos);
-    put32(out, old.len);
-    write_enqueued(targets, at, run, from, to, out);
-}
-
-/// Writes the body of a `Settled`.
-pub fn write_settled(queue: QueueId, ranges: &[(u64, u64)], out: &mut Vec<u8>) {
-    put32(out, queue.0);
-    put32(out, ranges.len() as u32);
-    for (from, to) in ranges {
-        put64(out, *from);
-        put64(out, *to);
-    }
-}
-
-/// Writes the body of a `Seen`.
-pub fn write_seen(queue: QueueId, below: u64, out: &mut Vec<u8>) {
-    put32(out, queue.0);
-    put64(out, below);
-}
-
-/// Writes the body of a `Due`.
-pub fn write_due(queue: QueueId, due: &[(u64, u64, u64)], out: &mut Vec<u8>) {
-    put32(out, queue.0);
-    put32(out, due.len() as u32);
-    for (ms, from, to) in due {
-        put64(out, *ms);
-        put64(out, *from);
-        put64(out, *to);
-    }
-}
-
-/// Writes the body of a `Held`.
-pub fn write_held(
-    queue: QueueId,
-    next: u64,
-    extents: &[(Extent, u64)],
-    gone: &[(u64, u64)],
-    out: &mut Vec<u8>,
-) {
-    put32(out, queue.0);
-    put64(out, next);
-    put32(out, extents.len() as u32);
-    for (e, bytes) in extents {
-        put64(out, e.first);
-        put32(out, e.count);
-        put32(out, e.skip);
-        put64(out, e.place.pos);
-        put32(out, e.place.len);
-        put32(out, e.weight);
-        put64(out, *bytes);
-    }
-    put32(out, gone.len() as u32);
-    for (from, to) in gone {
-        put64(out, *from);
-        put64(out, *to);
-    }
-}
-
-/// Writes items `from..to` of a run: origins as they change, then each message.
-///
-/// ```text
-///  count | n x ( flags: 1 new origin, 2 persistent, 4 mandatory | priority | head len | body len )
-///        | n x ( [exchange len u8, key len u16, exchange, key] if new origin, head, body )
-/// ```
-pub fn write_run(run: &Run, from: usize, to: usize, out: &mut Vec<u8>) {
-    let items = &run.items[from..to];
-    out.reserve(items.iter().map(|i| i.size() + 10).sum::<usize>() + 64);
-    put32(out, items.len() as u32);
-    let mut last = None;
-    for item in items {
-        let fresh = last.replace(item.origin) != Some(item.origin);
-        let mandatory = run.origin(item).mandatory;
-        let mut head = [0; 10];
-        head[0] = flags(&[fresh, item.persistent, mandatory]);
-        head[1] = item.priority;
-        head[2..6].copy_from_slice(&item.head.len.to_le_bytes());
-        head[6..10].copy_from_slice(&item.body.len.to_le_bytes());
-        out.extend_from_slice(&head);
-    }
-    last = None;
-    for item in items {
-        if last.replace(item.origin) != Some(item.origin) {
-            let origin = run.origin(item);
-            out.push(origin.exchange.len as u8);
-            out.extend_from_slice(&(origin.key.len as u16).to_le_bytes());
-            out.extend_from_slice(origin.exchange.of(&run.bytes));
-            out.extend_from_slice(origin.key.of(&run.bytes));
-        }
-        out.extend_from_slice(run.head(item));
-        out.extend_from_slice(run.body(item));
-    }
-}
-
-/// Reads a run back; its ranges point into `bytes`, which is not copied.
-pub fn read_run(bytes: &Bytes) -> Result<Run, Malformed> {
-    let mut r = Reader(bytes);
-    let count = r.u32()? as usize;
-    let heads = r.take(count.checked_mul(10).ok_or(SHORT)?)?;
-    let mut run =
-        Run { bytes: bytes.clone(), origins: Vec::new(), items: Vec::with_capacity(count) };
-    let mut at = bytes.len() - r.0.len();
-    let take = |at: &mut usize, n: usize| -> Result<Range, Malformed> {
-        let end = at.checked_add(n).filter(|end| *end <= bytes.len()).ok_or(SHORT)?;
-        let range = Range::new(*at, n);
-        *at = end;
-        Ok(range)
-    };
-    for h in heads.chunks_exact(10) {
-        let mandatory = h[0] & 4 != 0;
-        if h[0] & 1 != 0 {
-            let lengths = take(&mut at, 3)?.of(bytes);
-            let key = u16::from_le_bytes([lengths[1], lengths[2]]);
-            let exchange = take(&mut at, lengths[0].into())?;
-            run.origins.push(Origin { exchange, key: take(&mut at, key.into())?, mandatory });
-        }
-        let origin = run.origins.len().checked_sub(1).ok_or(Malformed("message without origin"))?;
-        let head = take(&mut at, u32::from_le_bytes([h[2], h[3], h[4], h[5]]) as usize)?;
-        let body = take(&mut at, u32::from_le_bytes([h[6], h[7], h[8], h[9]]) as usize)?;
-        let persistent = h[0] & 2 != 0;
-        run.items.push(Item { origin: origin as u32, head, body, persistent, priority: h[1] });
-    }
-    Ok(run)
-}
-
-/// The run that an `Enqueued` (or `Moved`) body carries.
-pub fn run_of(kind: u8, body: &Bytes) -> Result<Run, Malformed> {
-    movable(kind, body).map(|(_, _, run)| run)
-}
-
-/// All that an `Enqueued` (or `Moved`) body says of its messages.
-#[allow(clippy::type_complexity)] // targets, time, messages
-pub fn movable(kind: u8, body: &Bytes) -> Result<(Vec<(QueueId, u64)>, Time, Run), Malformed> {
-    let mut r = Reader(body);
-    if kind == kind::MOVED {
-        r.take(12)?;
-    }
-    let (targets, time) = (r.targets()?, Time(r.u64()?));
-    let at = body.len() - r.0.len();
-    Ok((targets, time, read_run(&body.slice(at..))?))
+/// The tags of changes.
+mod tag {
+    pub const VHOST: u8 = 1;
+    pub const EXCHANGE: u8 = 2;
+    pub const NO_EXCHANGE: u8 = 3;
+    pub const QUEUE: u8 = 4;
+    pub const NO_QUEUE: u8 = 5;
+    pub const WAY: u8 = 6;
+    pub const NO_WAY: u8 = 7;
 }
 
 /// What each of `entries` entries counts of a record's weight: never nothing, or a
@@ -348,194 +130,58 @@ pub fn weight(place: Place, entries: usize) -> u32 {
     (place.len / entries.clamp(1, u32::MAX as usize) as u32).max(1)
 }
 
-const SHORT: Malformed = Malformed("record cut short");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use lockgate_model::{RunBuilder, Table};
 
-/// Reads one record.
-pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
-    let mut r = Reader(body);
-    Ok(match kind {
-        kind::MADE => Record::Made(r.change()?),
-        kind::ENQUEUED => {
-            let (targets, at) = (r.targets()?, Time(r.u64()?));
-            let (sizes, lifetimes) = r.messages()?;
-            Record::Enqueued { targets, at, sizes, lifetimes }
-        }
-        kind::SETTLED => Record::Settled { queue: QueueId(r.u32()?), ranges: r.ranges()? },
-        kind::MOVED => {
-            let from = Place { pos: r.u64()?, len: r.u32()? };
-            let targets = r.targets()?;
-            r.u64()?;
-            Record::Moved { from, targets, count: r.u32()? }
-        }
-        kind::BEGIN => Record::Begin,
-        kind::END => Record::End,
-        kind::STARTED => Record::Started,
-        kind::DUE => {
-            let queue = QueueId(r.u32()?);
-            let n = r.count(24)?;
-            let due = (0..n).map(|_| Ok((r.u64()?, r.u64()?, r.u64()?)));
-            Record::Due { queue, due: due.collect::<Result<_, Malformed>>()? }
-        }
-        kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
-        kind::HELD => r.held()?,
-        _ => return Err(Malformed("unknown kind of record")),
-    })
-}
-
-fn flags(bits: &[bool]) -> u8 {
-    bits.iter().enumerate().fold(0, |all, (i, bit)| all | u8::from(*bit) << i)
-}
-
-fn put32(out: &mut Vec<u8>, n: u32) {
-    out.extend_from_slice(&n.to_le_bytes());
-}
-
-fn put64(out: &mut Vec<u8>, n: u64) {
-    out.extend_from_slice(&n.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put32(out, bytes.len() as u32);
-    out.extend_from_slice(bytes);
-}
-
-/// A cursor over a record's body that never reads past it.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
-        let (head, rest) = self.0.split_at_checked(n).ok_or(SHORT)?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (head, rest) = self.0.split_first_chunk().ok_or(SHORT)?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn u8(&mut self) -> Result<u8, Malformed> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    fn u32(&mut self) -> Result<u32, Malformed> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, Malformed> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
-        let n = self.u32()?;
-        self.take(n as usize)
-    }
-
-    fn name(&mut self) -> Result<Name, Malformed> {
-        let text =
-            std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("name is not UTF-8"))?;
-        Ok(Name::from(text))
-    }
-
-    fn table(&mut self) -> Result<Table, Malformed> {
-        let n = u32::from_be_bytes(*self.0.first_chunk().ok_or(SHORT)?) as usize;
-        Table::decode(self.take(n.saturating_add(4))?)
-    }
-
-    /// A count of things that are at least `each` bytes long.
-    fn count(&mut self, each: usize) -> Result<usize, Malformed> {
-        let n = self.u32()? as usize;
-        if n.checked_mul(each).is_none_or(|bytes| bytes > self.0.len()) {
-            return Err(SHORT);
-        }
-        Ok(n)
-    }
-
-    fn targets(&mut self) -> Result<Vec<(QueueId, u64)>, Malformed> {
-        let n = self.count(12)?;
-        (0..n).map(|_| Ok((QueueId(self.u32()?), self.u64()?))).collect()
-    }
-
-    /// The messages' sizes, and the lifetimes of those that have one of their own.
-    #[allow(clippy::type_complexity)] // two lists, named above
-    fn messages(&mut self) -> Result<(Vec<u32>, Vec<(u32, u64)>), Malformed> {
-        let count = self.count(10)?;
-        let heads = self.take(count * 10)?;
-        let (mut sizes, mut lifetimes) = (Vec::with_capacity(count), Vec::new());
-        for (n, h) in heads.chunks_exact(10).enumerate() {
-            let head = u32::from_le_bytes([h[2], h[3], h[4], h[5]]);
-            let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
-            if h[0] & 1 != 0 {
-                let [exchange, a, b] = self.array()?;
-                self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
-            }
-            if let Some(ms) = lifetime(self.take(head as usize)?) {
-                lifetimes.push((n as u32, ms));
-            }
-            self.take(body as usize)?;
-            sizes.push(head.saturating_add(body));
-        }
-        Ok((sizes, lifetimes))
-    }
-
-    fn ranges(&mut self) -> Result<Vec<(u64, u64)>, Malformed> {
-        let n = self.count(16)?;
-        (0..n).map(|_| Ok((self.u64()?, self.u64()?))).collect()
-    }
-
-    fn held(&mut self) -> Result<Record, Malformed> {
-        let (queue, next) = (QueueId(self.u32()?), self.u64()?);
-        let n = self.count(40)?;
-        let extents = (0..n).map(|_| {
-            let (first, count, skip) = (self.u64()?, self.u32()?, self.u32()?);
-            let place = Place { pos: self.u64()?, len: self.u32()? };
-            let weight = self.u32()?;
-            Ok((Extent { first, count, skip, place, weight }, self.u64()?))
-        });
-        let extents = extents.collect::<Result<_, Malformed>>()?;
-        Ok(Record::Held { queue, next, extents, gone: self.ranges()? })
-    }
-
-    fn way(&mut self) -> Result<Way, Malformed> {
-        let source = ExchangeId(self.u32()?);
-        let target = match (self.u8()?, self.u32()?) {
-            (0, id) => Target::Queue(QueueId(id)),
-            (1, id) => Target::Exchange(ExchangeId(id)),
-            _ => return Err(Malformed("unknown kind of target")),
+    /// Stores outlive versions: what is written today must read the same for ever.
+    #[test]
+    fn the_bytes_are_what_they_always_were() {
+        let mut queue = Vec::new();
+        let spec = QueueSpec {
+            name: "q".into(),
+            durable: true,
+            exclusive: false,
+            auto_delete: true,
+            arguments: Table::default(),
         };
-        let key = Bytes::copy_from_slice(self.bytes()?);
-        Ok(Way { source, target, key, arguments: self.table()? })
+        let declared =
+            Change::QueueDeclared { vhost: VhostId(1), id: QueueId(2), spec, owner: None };
+        write_change(&declared, &mut queue);
+        assert_eq!(queue, b"\x04\x01\0\0\0\x02\0\0\0\x01\0\0\0q\x05\0\0\0\0");
+        let Ok(Record::Made(read)) = read(kind::MADE, &queue) else { panic!("a change") };
+        assert_eq!(read, declared);
+
+        let mut run = RunBuilder::default();
+        run.push(b"x", b"key", true, &[0x10, 0, 2], b"body", true, 7);
+        run.push(b"x", b"key", true, &[0x10, 0, 2], b"", true, 7);
+        let mut enqueued = Vec::new();
+        write_enqueued(&[(QueueId(2), 5)], Time(9), &run.finish(), 0, 2, &mut enqueued);
+        let golden = b"\x01\0\0\0\x02\0\0\0\x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x02\0\0\0\
+            \x07\x07\x03\0\0\0\x04\0\0\0\x06\x07\x03\0\0\0\0\0\0\0\
+            \x01\x03\0xkey\x10\0\x02body\x10\0\x02";
+        assert_eq!(enqueued, golden);
+        let run = run_of(kind::ENQUEUED, &Bytes::from(enqueued)).unwrap();
+        assert_eq!(run.body(&run.items[0]), b"body");
+        assert_eq!((run.exchange(&run.items[1]), run.key(&run.items[1])), ("x", &b"key"[..]));
+        assert!(run.origins[0].mandatory && run.items[1].persistent);
+
+        let mut settled = Vec::new();
+        write_settled(QueueId(2), &[(5, 7)], &mut settled);
+        assert_eq!(settled, b"\x02\0\0\0\x01\0\0\0\x05\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0");
     }
 
-    fn change(&mut self) -> Result<Change, Malformed> {
-        Ok(match self.u8()? {
-            VHOST => Change::VhostMade { id: VhostId(self.u32()?), name: self.name()? },
-            EXCHANGE => {
-                let (vhost, id) = (VhostId(self.u32()?), ExchangeId(self.u32()?));
-                let name = self.name()?;
-                let kind =
-                    ExchangeKind::named(&self.name()?).ok_or(Malformed("unknown exchange kind"))?;
-                let f = self.u8()?;
-                let (durable, auto_delete, internal) = (f & 1 != 0, f & 2 != 0, f & 4 != 0);
-                let arguments = self.table()?;
-                let spec = ExchangeSpec { name, kind, durable, auto_delete, internal, arguments };
-                Change::ExchangeDeclared { vhost, id, spec }
-            }
-            NO_EXCHANGE => Change::ExchangeDeleted { id: ExchangeId(self.u32()?) },
-            QUEUE => {
-                let (vhost, id) = (VhostId(self.u32()?), QueueId(self.u32()?));
-                let name = self.name()?;
-                let f = self.u8()?;
-                let (durable, exclusive, auto_delete) = (f & 1 != 0, f & 2 != 0, f & 4 != 0);
-                let arguments = self.table()?;
-                let spec = QueueSpec { name, durable, exclusive, auto_delete, arguments };
-                Change::QueueDeclared { vhost, id, spec, owner: None }
-            }
-            NO_QUEUE => Change::QueueDeleted { id: QueueId(self.u32()?) },
-            WAY => Change::Bound(self.way()?),
-            NO_WAY => Change::Unbound(self.way()?),
-            _ => return Err(Malformed("unknown change")),
-        })
+    #[test]
+    fn no_cut_of_a_record_panics() {
+        let mut run = RunBuilder::default();
+        run.push(b"x", b"key", false, &[0x11, 0, 2, 2, b'9', b'9'], b"body", true, 0);
+        let mut body = Vec::new();
+        write_enqueued(&[(QueueId(2), 5)], Time(9), &run.finish(), 0, 1, &mut body);
+        for n in 0..body.len() {
+            assert!(read(kind::ENQUEUED, &body[..n]).is_err(), "cut at {n}");
+            assert!(run_of(kind::ENQUEUED, &Bytes::copy_from_slice(&body[..n])).is_err());
+        }
     }
 }

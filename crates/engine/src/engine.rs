@@ -198,7 +198,8 @@ impl<D: Disk> Port<D> {
     pub fn submit(&self, commands: &mut Vec<Command>, now: Time) {
         let shared = &self.engine.0;
         let Some(mut state) = shared.try_state() else {
-            let batch = commands.drain(..).collect();
+            // Taken with its memory: the next batch finds it worth allocating anew, since this is rare.
+            let batch = std::mem::take(commands);
             return shared.leave(Item::Batch(self.session, batch, now));
         };
         let mut wake = Vec::new();

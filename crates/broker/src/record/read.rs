@@ -1,0 +1,182 @@
+//! Reading records: never past their end, whatever they say.
+
+use super::{Change, Record, kind, tag};
+use crate::journal::Place;
+use crate::ledger::{ExchangeId, Extent, QueueId, Target, VhostId, Way, lifetime};
+use bytes::Bytes;
+use lockgate_model::{ExchangeKind, ExchangeSpec, Malformed, Name, QueueSpec, Table, Time};
+
+pub(super) const SHORT: Malformed = Malformed("record cut short");
+
+/// Reads one record.
+pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
+    let mut r = Reader(body);
+    Ok(match kind {
+        kind::MADE => Record::Made(r.change()?),
+        kind::ENQUEUED => {
+            let (targets, at) = (r.targets()?, Time(r.u64()?));
+            let (sizes, lifetimes) = r.messages()?;
+            Record::Enqueued { targets, at, sizes, lifetimes }
+        }
+        kind::SETTLED => Record::Settled { queue: QueueId(r.u32()?), ranges: r.ranges()? },
+        kind::MOVED => {
+            let from = Place { pos: r.u64()?, len: r.u32()? };
+            let targets = r.targets()?;
+            r.u64()?;
+            Record::Moved { from, targets, count: r.u32()? }
+        }
+        kind::BEGIN => Record::Begin,
+        kind::END => Record::End,
+        kind::STARTED => Record::Started,
+        kind::DUE => {
+            let queue = QueueId(r.u32()?);
+            let n = r.count(24)?;
+            let due = (0..n).map(|_| Ok((r.u64()?, r.u64()?, r.u64()?)));
+            Record::Due { queue, due: due.collect::<Result<_, Malformed>>()? }
+        }
+        kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
+        kind::HELD => r.held()?,
+        _ => return Err(Malformed("unknown kind of record")),
+    })
+}
+
+/// A cursor over a record's body that never reads past it.
+pub(super) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or(SHORT)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, rest) = self.0.split_first_chunk().ok_or(SHORT)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u8(&mut self) -> Result<u8, Malformed> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let n = self.u32()?;
+        self.take(n as usize)
+    }
+
+    fn name(&mut self) -> Result<Name, Malformed> {
+        let text =
+            std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("name is not UTF-8"))?;
+        Ok(Name::from(text))
+    }
+
+    fn table(&mut self) -> Result<Table, Malformed> {
+        let n = u32::from_be_bytes(*self.0.first_chunk().ok_or(SHORT)?) as usize;
+        Table::decode(self.take(n.saturating_add(4))?)
+    }
+
+    /// A count of things that are at least `each` bytes long.
+    fn count(&mut self, each: usize) -> Result<usize, Malformed> {
+        let n = self.u32()? as usize;
+        if n.checked_mul(each).is_none_or(|bytes| bytes > self.0.len()) {
+            return Err(SHORT);
+        }
+        Ok(n)
+    }
+
+    pub fn targets(&mut self) -> Result<Vec<(QueueId, u64)>, Malformed> {
+        let n = self.count(12)?;
+        (0..n).map(|_| Ok((QueueId(self.u32()?), self.u64()?))).collect()
+    }
+
+    /// The messages' sizes, and the lifetimes of those that have one of their own.
+    #[allow(clippy::type_complexity)] // two lists, named above
+    fn messages(&mut self) -> Result<(Vec<u32>, Vec<(u32, u64)>), Malformed> {
+        let count = self.count(10)?;
+        let heads = self.take(count * 10)?;
+        let (mut sizes, mut lifetimes) = (Vec::with_capacity(count), Vec::new());
+        for (n, h) in heads.chunks_exact(10).enumerate() {
+            let head = u32::from_le_bytes([h[2], h[3], h[4], h[5]]);
+            let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
+            if h[0] & 1 != 0 {
+                let [exchange, a, b] = self.array()?;
+                self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
+            }
+            if let Some(ms) = lifetime(self.take(head as usize)?) {
+                lifetimes.push((n as u32, ms));
+            }
+            self.take(body as usize)?;
+            sizes.push(head.saturating_add(body));
+        }
+        Ok((sizes, lifetimes))
+    }
+
+    fn ranges(&mut self) -> Result<Vec<(u64, u64)>, Malformed> {
+        let n = self.count(16)?;
+        (0..n).map(|_| Ok((self.u64()?, self.u64()?))).collect()
+    }
+
+    fn held(&mut self) -> Result<Record, Malformed> {
+        let (queue, next) = (QueueId(self.u32()?), self.u64()?);
+        let n = self.count(40)?;
+        let extents = (0..n).map(|_| {
+            let (first, count, skip) = (self.u64()?, self.u32()?, self.u32()?);
+            let place = Place { pos: self.u64()?, len: self.u32()? };
+            let weight = self.u32()?;
+            Ok((Extent { first, count, skip, place, weight }, self.u64()?))
+        });
+        let extents = extents.collect::<Result<_, Malformed>>()?;
+        Ok(Record::Held { queue, next, extents, gone: self.ranges()? })
+    }
+
+    fn way(&mut self) -> Result<Way, Malformed> {
+        let source = ExchangeId(self.u32()?);
+        let target = match (self.u8()?, self.u32()?) {
+            (0, id) => Target::Queue(QueueId(id)),
+            (1, id) => Target::Exchange(ExchangeId(id)),
+            _ => return Err(Malformed("unknown kind of target")),
+        };
+        let key = Bytes::copy_from_slice(self.bytes()?);
+        Ok(Way { source, target, key, arguments: self.table()? })
+    }
+
+    fn change(&mut self) -> Result<Change, Malformed> {
+        Ok(match self.u8()? {
+            tag::VHOST => Change::VhostMade { id: VhostId(self.u32()?), name: self.name()? },
+            tag::EXCHANGE => {
+                let (vhost, id) = (VhostId(self.u32()?), ExchangeId(self.u32()?));
+                let name = self.name()?;
+                let kind =
+                    ExchangeKind::named(&self.name()?).ok_or(Malformed("unknown exchange kind"))?;
+                let f = self.u8()?;
+                let (durable, auto_delete, internal) = (f & 1 != 0, f & 2 != 0, f & 4 != 0);
+                let arguments = self.table()?;
+                let spec = ExchangeSpec { name, kind, durable, auto_delete, internal, arguments };
+                Change::ExchangeDeclared { vhost, id, spec }
+            }
+            tag::NO_EXCHANGE => Change::ExchangeDeleted { id: ExchangeId(self.u32()?) },
+            tag::QUEUE => {
+                let (vhost, id) = (VhostId(self.u32()?), QueueId(self.u32()?));
+                let name = self.name()?;
+                let f = self.u8()?;
+                let (durable, exclusive, auto_delete) = (f & 1 != 0, f & 2 != 0, f & 4 != 0);
+                let arguments = self.table()?;
+                let spec = QueueSpec { name, durable, exclusive, auto_delete, arguments };
+                Change::QueueDeclared { vhost, id, spec, owner: None }
+            }
+            tag::NO_QUEUE => Change::QueueDeleted { id: QueueId(self.u32()?) },
+            tag::WAY => Change::Bound(self.way()?),
+            tag::NO_WAY => Change::Unbound(self.way()?),
+            _ => return Err(Malformed("unknown change")),
+        })
+    }
+}
