@@ -74,16 +74,13 @@ def requeue_and_reject():
 
 @case
 def arguments_that_kombu_sends():
-    """Expiry and lengths, as Celery's control, event and result queues declare them."""
+    """Expiry, as Celery's control, event and result queues declare them."""
     with connect(transport_options={"confirm_publish": True}) as connection:
         channel = connection.channel()
         for options in (
             {"expires": 10.0, "message_ttl": 300.0, "auto_delete": True, "durable": False},
             {"message_ttl": 5.0, "expires": 60.0, "exclusive": False, "auto_delete": True, "durable": False},
             {"expires": 86400.0, "auto_delete": True, "durable": False},
-            {"max_length": 10, "durable": True},
-            {"max_length_bytes": 100000, "durable": True},
-            {"max_priority": 10, "durable": True},
         ):
             queue = Queue(unique(), **options)(channel)
             queue.declare()

@@ -3,7 +3,8 @@
 use lapin::options::*;
 use lapin::types::FieldTable;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind,
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, Error, ErrorKind,
+    ExchangeKind,
 };
 
 use crate::suite::{Outcome, attempt, unique, url, wanted};
@@ -93,7 +94,7 @@ async fn go(kind: &str, channel: &Channel, name: &str) -> Result<(), Error> {
             let passive = ExchangeDeclareOptions { passive: true, ..Default::default() };
             channel.exchange_declare(name.into(), ExchangeKind::Direct, passive, none()).await
         }
-        "consume-missing" => consume(channel, name, false).await,
+        "consume-missing" => consume(channel, name, false).await.map(drop),
         "get-missing" => channel.basic_get(name.into(), BasicGetOptions::default()).await.map(drop),
         "purge-missing" => {
             channel.queue_purge(name.into(), QueuePurgeOptions::default()).await.map(drop)
@@ -128,8 +129,8 @@ async fn go(kind: &str, channel: &Channel, name: &str) -> Result<(), Error> {
         }
         "exclusive-consumer" => {
             queue(channel, name, QueueDeclareOptions::default()).await?;
-            consume(channel, name, true).await?;
-            consume(channel, name, false).await
+            let _held = consume(channel, name, true).await?;
+            consume(channel, name, false).await.map(drop)
         }
         "exclusive-queue" => {
             let other = Connection::connect(&url(), ConnectionProperties::default()).await?;
@@ -161,7 +162,7 @@ async fn go(kind: &str, channel: &Channel, name: &str) -> Result<(), Error> {
         }
         "queue-in-use" => {
             queue(channel, name, QueueDeclareOptions::default()).await?;
-            consume(channel, name, false).await?;
+            let _held = consume(channel, name, false).await?;
             channel
                 .queue_delete(
                     name.into(),
@@ -250,9 +251,10 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str) -> Result<(), Erro
         .await
 }
 
-async fn consume(channel: &Channel, queue: &str, exclusive: bool) -> Result<(), Error> {
+/// The consumer is to be held: lapin cancels one that is dropped.
+async fn consume(channel: &Channel, queue: &str, exclusive: bool) -> Result<Consumer, Error> {
     let options = BasicConsumeOptions { exclusive, ..Default::default() };
-    channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await.map(drop)
+    channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
 }
 
 async fn publish(

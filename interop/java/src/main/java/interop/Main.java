@@ -9,6 +9,7 @@ import static interop.Suite.unique;
 import static interop.Suite.waitUntil;
 
 import com.rabbitmq.client.AMQP.BasicProperties;
+import com.rabbitmq.client.AlreadyClosedException;
 import com.rabbitmq.client.Channel;
 import com.rabbitmq.client.Connection;
 import com.rabbitmq.client.ConnectionFactory;
@@ -373,7 +374,12 @@ public final class Main {
             while (seen.size() < 200) {
                 Delivery delivery = take("delivery " + seen.size(), got);
                 seen.add(Integer.parseInt(new String(delivery.getBody())));
-                consuming.basicAck(delivery.getEnvelope().getDeliveryTag(), false);
+                try {
+                    consuming.basicAck(delivery.getEnvelope().getDeliveryTag(), false);
+                } catch (AlreadyClosedException lost) {
+                    // Delivered before the kill: it comes again once the client has recovered.
+                    waitUntil("the recovery", connection::isOpen);
+                }
             }
             connection.createChannel().queueDelete(queue);
         }
