@@ -151,7 +151,7 @@ impl<'t> Player<'t> {
                 };
                 self.session.admitted(verdict, now, &mut self.out);
             }
-            "+" => self.pass(feed::duration(rest)?),
+            "+" => self.pass(feed::duration(rest)?)?,
             "*" => self.session.stop(now, &mut self.out),
             other => return Err(format!("no such sign: {other}")),
         }
@@ -165,16 +165,22 @@ impl<'t> Player<'t> {
     }
 
     /// Lets time pass, waking the session whenever it asked for it.
-    fn pass(&mut self, time: Duration) {
+    fn pass(&mut self, time: Duration) -> Result<(), String> {
         let until = self.now + time;
+        let mut last = None;
         while let Some(at) = self.session.wake_at()
             && at <= until
         {
+            if last == Some(at) {
+                return Err("woken as it asked, it asks for the same time again".into());
+            }
+            last = Some(at);
             self.now = self.now.max(at);
             self.session.tick(self.now, &mut self.out);
             self.collect();
         }
         self.now = until;
+        Ok(())
     }
 
     fn read(&mut self) {

@@ -131,6 +131,16 @@ fn a_body_split_at_its_end_octet_is_checked_there() {
 }
 
 #[test]
+fn a_body_over_the_limit_is_refused_though_it_lies_whole_in_one_read() {
+    let settings = Settings { body_bytes_max: 100, ..Settings::default() };
+    let (mut s, mut out) = running(settings);
+    say(s.as_mut(), &["1 publish x k *100", "1 publish x k *101"], &mut out);
+    assert!(heard(&mut out).contains("message size 101 is larger than configured max size 100"));
+    let published = out.commands.iter().filter(|c| matches!(c, Command::Publish { .. }));
+    assert_eq!(published.count(), 1);
+}
+
+#[test]
 fn a_transaction_is_bounded() {
     let settings = Settings { transaction_bytes_max: 10_000, ..Settings::default() };
     let (mut s, mut out) = running(settings);
