@@ -231,6 +231,19 @@ fn nesting_and_numbers_of_values_are_bounded_where_they_lie() {
 }
 
 #[test]
+fn nesting_ends_at_the_same_depth_for_the_check_as_for_the_decoder() {
+    let (mut deep, mut good) = (Value::Void, 0);
+    for _ in 0..30 {
+        let mut bytes = Vec::new();
+        Table(vec![("a".into(), deep.clone())]).encode(&mut bytes);
+        assert_eq!(table::check(&bytes), Table::decode(&bytes).map(|_| ()));
+        good += usize::from(table::check(&bytes).is_ok());
+        deep = Value::Table(Table(vec![("b".into(), deep)]));
+    }
+    assert_eq!(good, lockgate_model::limits::NESTING_MAX + 1);
+}
+
+#[test]
 fn secrets_are_not_printed() {
     let method = Method::ConnectionSecureOk { response: Secret(b"hunter2") };
     assert!(!format!("{method:?}").contains("hunter"));

@@ -18,6 +18,7 @@ impl Iterator for Words<'_> {
             match c {
                 '"' => quoted = !quoted,
                 '\\' if quoted => match chars.next() {
+                    Some((_, '0')) => word.push('\0'),
                     Some((_, 'n')) => word.push('\n'),
                     Some((_, 'r')) => word.push('\r'),
                     Some((_, other)) => word.push(other),
