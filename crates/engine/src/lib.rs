@@ -15,6 +15,7 @@
 //! ```
 
 mod engine;
+mod gate;
 mod held;
 mod journal;
 mod librarian;

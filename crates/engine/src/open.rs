@@ -138,8 +138,9 @@ impl<D: Disk> Engine<D> {
         let (reader, pages) = (log.reader(), Pages::open(pages)?);
         let librarian =
             Librarian { desk: Arc::clone(&desk), log: reader, pages, slots: HashMap::new() };
-        let state = State::new(broker, log, weights, desk, settings.memory_max, settings.planted);
-        let engine = Engine::new(state, settings.fault);
+        let (memory_max, planted) = (settings.memory_max, settings.planted);
+        let state = State::new(broker, log, weights, desk, memory_max, planted, settings.fault);
+        let engine = Engine::new(state);
         engine.start(librarian)?;
         let started = Started {
             clean: report.clean,

@@ -4,6 +4,9 @@ use lockgate_model::Event;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+/// An idle session keeps memory for so many events.
+const KEEP_MAX: usize = 4;
+
 /// Events for one session.
 #[derive(Debug, Default)]
 pub struct Outbox(Mutex<Inner>);
@@ -35,6 +38,10 @@ impl Outbox {
     pub fn poll(&self, cx: &mut Context<'_>, into: &mut Vec<Event>) -> Poll<()> {
         let mut inner = self.lock();
         if inner.events.is_empty() {
+            // What a burst took is given back when the session falls idle.
+            if inner.events.capacity() > KEEP_MAX {
+                inner.events = Vec::new();
+            }
             match &inner.waker {
                 Some(w) if w.will_wake(cx.waker()) => {}
                 _ => inner.waker = Some(cx.waker().clone()),

@@ -1,8 +1,10 @@
 //! The state behind the gate, and one turn of it.
 
+use crate::gate::Gated;
 use crate::held::Held;
 use crate::journal::{Live, Weights};
 use crate::librarian::{Brought, Desk, Job};
+use crate::open::Fault;
 use crate::outbox::Outbox;
 use crate::pressure::{Load, Pressure};
 use lockgate_broker::{Broker, Effects};
@@ -29,6 +31,8 @@ pub enum Item {
     Brought(Brought),
     /// The log has moved on: look what may leave.
     Look,
+    /// Nothing can be promised any more.
+    Fault(String),
 }
 
 /// One session's place here.
@@ -50,6 +54,8 @@ pub struct State<D: Disk> {
     pub memory_max: u64,
     /// Confirm early and write late: a planted bug that the checkers must find.
     pub planted: bool,
+    /// What to do when nothing can be promised any more.
+    pub fault: Fault,
     /// The segment that is being emptied.
     emptying: Option<Pos>,
     places: HashMap<SessionId, Place>,
@@ -60,6 +66,33 @@ pub struct State<D: Disk> {
     busy: bool,
 }
 
+impl<D: Disk> Gated for State<D> {
+    type Item = Item;
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Connect(session, outbox) => self.connect(session, outbox),
+            Item::Batch(session, mut commands, now) => self.batch(session, &mut commands, now),
+            Item::Gone(session) => {
+                self.batch(session, &mut vec![Command::Gone], Time::default());
+                self.places.remove(&session);
+                self.pressure.forget(session);
+            }
+            Item::Brought(brought) => self.brought(brought),
+            Item::Look => {}
+            Item::Fault(why) => (self.fault)(&why),
+        }
+    }
+
+    fn finish(&mut self, wake: &mut Vec<Waker>) {
+        self.finish_for(None, wake);
+    }
+
+    fn broken(&self) {
+        (self.fault)("the engine broke down");
+    }
+}
+
 impl<D: Disk> State<D> {
     pub fn new(
         broker: Broker,
@@ -68,6 +101,7 @@ impl<D: Disk> State<D> {
         librarian: Arc<Desk>,
         memory_max: u64,
         planted: bool,
+        fault: Fault,
     ) -> State<D> {
         State {
             broker,
@@ -78,6 +112,7 @@ impl<D: Disk> State<D> {
             librarian,
             memory_max,
             planted,
+            fault,
             emptying: None,
             places: HashMap::new(),
             touched: Vec::new(),
@@ -86,28 +121,20 @@ impl<D: Disk> State<D> {
         }
     }
 
-    /// Does one item. What comes of it leaves with `finish`.
-    pub fn take(&mut self, item: Item) -> Result<(), String> {
-        match item {
-            Item::Connect(session, outbox) => self.connect(session, outbox),
-            Item::Batch(session, mut commands, now) => self.batch(session, &mut commands, now),
-            Item::Gone(session) => {
-                self.batch(session, &mut vec![Command::Gone], Time::default());
-                self.places.remove(&session);
-                self.pressure.forget(session);
-            }
-            Item::Brought(Brought::Block(key, run)) => self.broker.loaded(key, run),
-            Item::Brought(Brought::Record(kind, body, place)) => {
-                let Some(log) = &mut self.log else { return Ok(()) };
+    fn brought(&mut self, brought: Brought) {
+        match brought {
+            Brought::Block(key, run) => self.broker.loaded(key, run),
+            Brought::Record(kind, body, place) => {
+                let Some(log) = &mut self.log else { return };
                 let mut journal = Live { log, weights: &mut self.weights };
                 let moved = self.broker.relocate(kind, &body, place, &mut journal);
-                moved.map_err(|e| format!("moving a record: {e}"))?;
+                if let Err(e) = moved {
+                    (self.fault)(&format!("moving a record: {e}"));
+                }
             }
-            Item::Brought(Brought::Moved) => self.emptying = None,
-            Item::Brought(Brought::Failed(why)) => return Err(why),
-            Item::Look => {}
+            Brought::Moved => self.emptying = None,
+            Brought::Failed(why) => (self.fault)(&why),
         }
-        Ok(())
     }
 
     fn connect(&mut self, session: SessionId, outbox: Arc<Outbox>) {
@@ -139,7 +166,7 @@ impl<D: Disk> State<D> {
     /// Ends a turn: delivers, hands the log to its writer, moves events to the outboxes.
     /// `current` is the session whose task runs this: it looks for itself. The others'
     /// wakers are put into `wake`, to be woken outside the gate.
-    pub fn finish(&mut self, current: Option<SessionId>, wake: &mut Vec<Waker>) {
+    pub fn finish_for(&mut self, current: Option<SessionId>, wake: &mut Vec<Waker>) {
         self.busy = true;
         let Some(log) = &mut self.log else { return };
         let mut journal = Live { log, weights: &mut self.weights };

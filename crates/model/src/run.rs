@@ -149,6 +149,8 @@ impl RunBuilder {
 
     /// Appends items `from..to` of another run.
     pub fn copy(&mut self, run: &Run, from: usize, to: usize) {
+        self.items.reserve(to - from);
+        self.bytes.reserve(run.items[from..to].iter().map(Item::size).sum());
         let mut last = None;
         for item in &run.items[from..to] {
             let origin = match last {

@@ -191,6 +191,7 @@ impl<D: Disk> Log<D> {
         self.batch.buf.extend_from_slice(&[0; HEADER]);
         write(&mut self.batch.buf);
         let len = self.batch.buf.len().checked_sub(from).filter(|l| *l >= HEADER);
+        // invariant: `write` is handed the buffer to append to, and its callers only do that.
         let len = len.expect("the writer of a body only appends");
         assert!(len <= RECORD_MAX as usize, "a record of {len} bytes");
         let after = self.tip.offset + (len + SEAL_LEN) as u64;
