@@ -165,7 +165,7 @@ mod tests {
             if !at_once {
                 gate.leave(2);
             }
-            threads.into_iter().for_each(|t| t.join().unwrap());
+            threads.into_iter().for_each(|t| assert!(t.join().is_ok()));
             let mut seen = gate.look().0.clone();
             seen.sort_unstable();
             assert_eq!(seen, [0, 1, 2]);
