@@ -53,9 +53,15 @@ pub struct Process {
 impl Process {
     /// Starts the binary with these arguments and watches it.
     pub fn start(arguments: &[&str], env: &[(String, String)]) -> Process {
-        let mut child = Command::new(binary::path())
+        let mut command = Command::new(binary::path());
+        for (name, _) in std::env::vars_os() {
+            // Whoever runs the tests may have settings of a broker of their own.
+            if name.to_string_lossy().starts_with("LOCKGATE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .args(arguments)
-            .env_remove("LOCKGATE_CONFIG")
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -89,7 +95,11 @@ impl Process {
                 return None;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited for {what}, and saw {watched:#?}");
+            if left.is_zero() {
+                let saw = format!("{watched:#?}");
+                drop(watched);
+                panic!("waited for {what}, and saw {saw}");
+            }
             watched = self.watched.1.wait_timeout(watched, left).unwrap().0;
         }
     }
@@ -108,6 +118,16 @@ impl Process {
     pub fn ended(&self) -> ExitStatus {
         let exit = self.wait("the end", |w| (w.ended == 2).then_some(w.exit).flatten());
         exit.expect("an exit is what was waited for")
+    }
+
+    /// Panics with what it said last if it has ended.
+    pub fn must_live(&self) {
+        // Not under the lock: a panic would poison it for whoever cleans up.
+        let (exit, err) = {
+            let watched = self.watched.0.lock().unwrap();
+            (watched.exit, watched.err.clone())
+        };
+        assert!(exit.is_none(), "it died: {exit:?} {err:#?}");
     }
 
     /// Standard output so far.

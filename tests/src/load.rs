@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The queue that all of it goes through.
 pub const QUEUE: &str = "load";
@@ -78,14 +78,18 @@ impl Load {
         Ok(Load { count, producers, consumer })
     }
 
-    /// Waits until so many were confirmed.
-    pub fn confirmed(&self, least: u64) {
+    /// Waits until so many were confirmed; the broker is to live until then.
+    pub fn confirmed(&self, broker: &Broker, least: u64) {
         let deadline = Instant::now() + PATIENCE;
         let mut confirmed = self.count.confirmed.lock().unwrap();
         while *confirmed < least {
+            broker.process.must_live();
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{} of {least} confirmed", *confirmed);
-            confirmed = self.count.changed.wait_timeout(confirmed, left).unwrap().0;
+            let err = broker.process.err();
+            assert!(!left.is_zero(), "{} of {least} confirmed; {err:#?}", *confirmed);
+            // A broker that dies tells nobody here: looked after now and then.
+            let wait = left.min(Duration::from_millis(200));
+            confirmed = self.count.changed.wait_timeout(confirmed, wait).unwrap().0;
         }
     }
 

@@ -28,7 +28,7 @@ fn lives(options: Options, lives: u32, seed: u64) -> (History, Broker) {
     let mut broker = Broker::start(options);
     for life in 0..lives {
         let load = Load::start(&broker, life, &next).expect("a new broker takes load");
-        load.confirmed(50 + dice.roll(400));
+        load.confirmed(&broker, 50 + dice.roll(400));
         broker.kill();
         let seen = load.join();
         for seen in &seen {
