@@ -1,5 +1,6 @@
 """Real Celery worker processes: results, chords, retries, acks_late under SIGKILL, remote control, reconnection."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,6 +21,12 @@ RESULT_SECONDS = 30
 QUEUE = os.environ["CELERY_QUEUE"]
 
 
+def die_with_parent():
+    """So that a suite that is cut off leaves no worker behind (Linux)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 class Worker:
     """One `celery worker` with its children, in a process group of its own."""
 
@@ -30,7 +37,7 @@ class Worker:
             self.process = subprocess.Popen(
                 [sys.executable, "-B", "-m", "celery", "-A", "celery_app", "worker", "-c", "2", "-n", self.name, "-l", "INFO"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env=dict(os.environ, **environment),
+                preexec_fn=die_with_parent, env=dict(os.environ, **environment),
             )
 
     def ready(self):

@@ -1,13 +1,16 @@
 //! lapin against the table of misuse: exact codes and texts, as its protocol errors carry them.
 
+use std::pin::pin;
+
+use futures_util::StreamExt;
 use lapin::options::*;
 use lapin::types::FieldTable;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, Error, ErrorKind,
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, Error, ErrorKind, Event,
     ExchangeKind,
 };
 
-use crate::suite::{Outcome, attempt, unique, url, wanted};
+use crate::suite::{DEADLINE, Outcome, attempt, unique, url, wanted};
 
 /// Those that go by one connection and one channel; "login" ones stand apart.
 const KINDS: &[&str] = &[
@@ -59,10 +62,22 @@ async fn provoke(kind: &str) -> Outcome {
         _ => unique("m"),
     };
     let connection = Connection::connect(&url(), ConnectionProperties::default()).await?;
+    let mut events = pin!(connection.events_listener());
     let channel = connection.create_channel().await?;
     let said = match go(kind, &channel, &name).await {
         Ok(()) => return Err("the broker did not mind".into()),
         Err(error) => error,
+    };
+    // A refusal that comes before the next call fails that call in lapin itself; the reason is an event.
+    let said = match said.kind() {
+        ErrorKind::ProtocolError(_) => said,
+        _ => loop {
+            match tokio::time::timeout(DEADLINE, events.next()).await? {
+                Some(Event::Error(reason)) => break reason,
+                Some(_) => {}
+                None => return Err(format!("not the broker's words: {said:?}").into()),
+            }
+        },
     };
     let ErrorKind::ProtocolError(error) = said.kind() else {
         return Err(format!("not the broker's words: {said:?}").into());
