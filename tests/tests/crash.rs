@@ -53,7 +53,7 @@ fn nothing_confirmed_is_lost_and_order_is_kept_over_tens_of_kills() {
     let (count, seed) = (number("LOCKGATE_TEST_LIVES", 30), number("LOCKGATE_TEST_SEED", 7));
     let (history, broker) = lives(options(), count, seed.into());
     let (sent, confirmed, delivered) = history.counts();
-    println!("seed {seed}: {sent} sent, {confirmed} confirmed, {delivered} delivered");
+    eprintln!("seed {seed}: {sent} sent, {confirmed} confirmed, {delivered} delivered");
     assert!(confirmed > count as usize * 50);
     assert_eq!(history.check(), []);
     let mut wire = Wire::channel(broker.amqp).unwrap();

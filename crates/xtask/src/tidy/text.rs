@@ -58,6 +58,11 @@ fn is_test_path(path: &str) -> bool {
         || path.ends_with("/tests.rs")
 }
 
+/// Is it a measurement, which has to keep a pace?
+fn is_bench_path(path: &str) -> bool {
+    path.starts_with("tests/bench/") || path.contains("/benches/")
+}
+
 /// The room that a file is in.
 fn room_of(path: &str) -> Option<&str> {
     path.strip_prefix("crates/")?.split('/').next()
@@ -116,7 +121,7 @@ fn judge(path: &str, text: &str, of_tests: bool) -> Vec<Finding> {
     let room = room_of(path);
     let reached = room.is_some_and(|room| REACHED.contains(&room));
     let unspoken = ROOMS.iter().find(|r| Some(r.name) == room).map_or(&[][..], |r| r.unspoken);
-    let virtual_time = text.contains(VIRTUAL_TIME);
+    let may_sleep = text.contains(VIRTUAL_TIME) || is_bench_path(path);
     let mut in_tests = of_tests;
     for (n, line) in lines.iter().enumerate() {
         // By habit tests stand at the end of a file.
@@ -128,7 +133,7 @@ fn judge(path: &str, text: &str, of_tests: bool) -> Vec<Finding> {
             found(format!("`{word}` is left"));
         }
         let code = code(line);
-        if in_tests && !virtual_time && holds(code, SLEEP) {
+        if in_tests && !may_sleep && holds(code, SLEEP) {
             found("a test waits for the event, it does not sleep".into());
         }
         if in_tests {
@@ -216,6 +221,7 @@ mod tests {
         let text = format!("//! x\nthread::{SLEEP}x);\n");
         assert_eq!(lines_of("tests/tests/a.rs", &text), [2]);
         assert!(judged("crates/lockgate/src/a.rs", &text).is_empty());
+        assert!(judged("tests/bench/a.rs", &text).is_empty());
         let named = format!("//! x\nfn it_does_not_{SLEEP}) {{}}\n");
         assert!(judged("tests/tests/a.rs", &named).is_empty());
         let paused = format!("//! x\n#[tokio::test({VIRTUAL_TIME} = true)]\n{SLEEP}x);\n");
