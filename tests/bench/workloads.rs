@@ -1,0 +1,289 @@
+//! The workloads: what is declared, who publishes and who consumes, and what is told of it.
+
+use crate::load::{
+    Acks, Block, Ear, Flow, Limits, connect, connect_confirmed, pace, publication, receive, send,
+};
+use crate::report::{Row, Sample, percentile};
+use crate::{Bench, Peer};
+use lockgate_tests::Wire;
+use lockgate_tests::wire::{NO_TABLE, PERSISTENT, method, short};
+use std::io::{self, Error};
+use std::net::SocketAddr;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+const TRANSIENT: &[u8] = &[0, 0];
+const QUEUE: &str = "bench";
+const EXCHANGE: &str = "bench-x";
+/// Published and not yet delivered: enough for long reads, too few for a backlog.
+const WINDOW: u64 = 10_000;
+const FREE: Limits =
+    Limits { undelivered: WINDOW, unconfirmed: u64::MAX, copies: 1, total: u64::MAX };
+const WARM: Duration = Duration::from_secs(1);
+const BACKLOG: u64 = 2_000_000;
+const RATE: u64 = 5_000;
+const IDLE: usize = 1_000;
+
+/// All of them: by what name they are asked for, and what measures them.
+#[allow(clippy::type_complexity)] // a name, and a function that makes rows
+pub const ALL: &[(&str, fn(&Bench) -> io::Result<Vec<Row>>)] = &[
+    ("transient", transient),
+    ("window", window),
+    ("acks", acks),
+    ("durable", durable),
+    ("fanout", fanout),
+    ("topic", topic),
+    ("backlog", backlog),
+    ("latency", latency),
+    ("startup", startup),
+    ("connections", connections),
+];
+
+/// A queue that is empty and new; the one before is gone with its bindings.
+fn declare(wire: &mut Wire, queue: &str, durable: bool) -> io::Result<()> {
+    wire.call(method(1, 50, 40, &[&[0, 0], &short(queue), &[0]]), (50, 41))?;
+    let bits = [u8::from(durable) << 1];
+    wire.call(method(1, 50, 10, &[&[0, 0], &short(queue), &bits, NO_TABLE]), (50, 11)).map(drop)
+}
+
+fn declare_exchange(wire: &mut Wire, kind: &str) -> io::Result<()> {
+    wire.call(method(1, 40, 20, &[&[0, 0], &short(EXCHANGE), &[0]]), (40, 21))?;
+    let pieces: [&[u8]; 5] = [&[0, 0], &short(EXCHANGE), &short(kind), &[0], NO_TABLE];
+    wire.call(method(1, 40, 10, &pieces), (40, 11)).map(drop)
+}
+
+fn bind(wire: &mut Wire, queue: &str, key: &str) -> io::Result<()> {
+    let pieces: [&[u8]; 6] =
+        [&[0, 0], &short(queue), &short(EXCHANGE), &short(key), &[0], NO_TABLE];
+    wire.call(method(1, 50, 20, &pieces), (50, 21)).map(drop)
+}
+
+fn joined(thread: ScopedJoinHandle<'_, io::Result<()>>) -> io::Result<()> {
+    thread.join().unwrap_or_else(|_| Err(Error::other("a thread of the load panicked")))
+}
+
+/// One run: a publisher and those who listen.
+struct Run {
+    title: String,
+    messages: Vec<Vec<u8>>,
+    limits: Limits,
+    confirmed: bool,
+    ears: Vec<Ear>,
+}
+
+impl Run {
+    /// Lets it run warm and measures it.
+    fn measure(mut self, peer: &Peer, bench: &Bench) -> io::Result<Row> {
+        let connect = if self.confirmed { connect_confirmed } else { connect };
+        let publisher = connect(peer.address)?;
+        self.ears.push(Ear::publisher(&publisher)?);
+        let (flow, block) = (Flow::default(), Block::of(&self.messages));
+        thread::scope(|scope| {
+            let receiver = scope.spawn(|| receive(&mut self.ears, &flow, |_| {}));
+            let sender = scope.spawn(|| send(publisher, &block, self.limits, &flow));
+            thread::sleep(WARM);
+            let from = Sample::now(flow.delivered(), peer.books);
+            thread::sleep(bench.seconds);
+            let to = Sample::now(flow.delivered(), peer.books);
+            flow.end();
+            joined(sender)?;
+            joined(receiver)?;
+            Ok(Row::new(self.title, peer.books.resident()).between(from, to))
+        })
+    }
+}
+
+fn one_to_one(
+    bench: &Bench,
+    size: usize,
+    limits: Limits,
+    acks: Acks,
+    what: &str,
+) -> io::Result<Row> {
+    let peer = bench.peer()?;
+    declare(&mut Wire::channel(peer.address)?, QUEUE, false)?;
+    let run = Run {
+        title: format!("transient, {what}, {size} B"),
+        messages: vec![publication("", QUEUE, TRANSIENT, &vec![b'x'; size])],
+        limits,
+        confirmed: false,
+        ears: vec![Ear::consumer(peer.address, QUEUE, acks)?],
+    };
+    run.measure(&peer, bench)
+}
+
+fn transient(bench: &Bench) -> io::Result<Vec<Row>> {
+    let sizes = [16, 1024].into_iter();
+    sizes.map(|size| one_to_one(bench, size, FREE, Acks::Auto, "automatic acks")).collect()
+}
+
+/// So few on the way that no read holds many.
+fn window(bench: &Bench) -> io::Result<Vec<Row>> {
+    let limits = Limits { undelivered: 16, ..FREE };
+    let sizes = [16, 1024].into_iter();
+    sizes.map(|size| one_to_one(bench, size, limits, Acks::Auto, "window of 16")).collect()
+}
+
+fn acks(bench: &Bench) -> io::Result<Vec<Row>> {
+    let acks = Acks::Every { count: 100, prefetch: 200 };
+    let sizes = [16, 1024].into_iter();
+    sizes.map(|size| one_to_one(bench, size, FREE, acks, "manual acks, prefetch 200")).collect()
+}
+
+fn durable(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    declare(&mut Wire::channel(peer.address)?, QUEUE, true)?;
+    let acks = Acks::Every { count: 100, prefetch: 200 };
+    let run = Run {
+        title: "durable, persistent, confirmed (1,000 on the way), manual acks, 1024 B".into(),
+        messages: vec![publication("", QUEUE, PERSISTENT, &[b'x'; 1024])],
+        limits: Limits { unconfirmed: 1_000, ..FREE },
+        confirmed: true,
+        ears: vec![Ear::consumer(peer.address, QUEUE, acks)?],
+    };
+    Ok(vec![run.measure(&peer, bench)?])
+}
+
+/// Ten queues, each with a consumer on a connection of its own.
+fn ten(wire: &mut Wire, to: SocketAddr) -> io::Result<(Vec<String>, Vec<Ear>)> {
+    let names: Vec<String> = (0..10).map(|n| format!("{QUEUE}-{n}")).collect();
+    names.iter().try_for_each(|name| declare(wire, name, false))?;
+    let ears = names.iter().map(|name| Ear::consumer(to, name, Acks::Auto));
+    let ears = ears.collect::<io::Result<_>>()?;
+    Ok((names, ears))
+}
+
+fn fanout(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    let mut wire = Wire::channel(peer.address)?;
+    declare_exchange(&mut wire, "fanout")?;
+    let (queues, ears) = ten(&mut wire, peer.address)?;
+    queues.iter().try_for_each(|queue| bind(&mut wire, queue, ""))?;
+    let run = Run {
+        title: "fan-out to 10, automatic acks, 16 B".into(),
+        messages: vec![publication(EXCHANGE, "", TRANSIENT, &[b'x'; 16])],
+        limits: Limits { copies: 10, ..FREE },
+        confirmed: false,
+        ears,
+    };
+    Ok(vec![run.measure(&peer, bench)?])
+}
+
+/// Each message's key is matched by one of the bindings.
+fn topic(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    let mut wire = Wire::channel(peer.address)?;
+    declare_exchange(&mut wire, "topic")?;
+    let (queues, ears) = ten(&mut wire, peer.address)?;
+    for (n, queue) in (0..1_000).zip(queues.iter().cycle()) {
+        bind(&mut wire, queue, &format!("plant.{n}.*.#"))?;
+    }
+    let key = |n: usize| format!("plant.{n}.line.temperature");
+    // In an order that jumps among the keys, as that of many publishers would.
+    let keys = (0..1_000).map(|n| key(n * 617 % 1_000));
+    let run = Run {
+        title: "topic exchange, 1,000 bindings, 16 B".into(),
+        messages: keys.map(|key| publication(EXCHANGE, &key, TRANSIENT, &[b'x'; 16])).collect(),
+        limits: FREE,
+        confirmed: false,
+        ears,
+    };
+    Ok(vec![run.measure(&peer, bench)?])
+}
+
+/// Published while nobody consumes, and then drained.
+fn backlog(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    let mut wire = Wire::channel(peer.address)?;
+    declare(&mut wire, QUEUE, false)?;
+    let empty = Row::new("backlog of 2,000,000 x 100 B: empty", peer.books.resident());
+    let block = Block::of(&[publication("", QUEUE, TRANSIENT, &[b'x'; 100])]);
+    let limits = Limits { undelivered: u64::MAX, total: BACKLOG, ..FREE };
+    let from = Sample::now(0, peer.books);
+    send(connect(peer.address)?, &block, limits, &Flow::default())?;
+    // All is published when the queue says that it holds all.
+    while wire.waiting(QUEUE)? < BACKLOG {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let full = Row::new("... published", peer.books.resident())
+        .between(from, Sample::now(BACKLOG, peer.books));
+    let flow = Flow::default();
+    let from = Sample::now(0, peer.books);
+    let mut ears = [Ear::consumer(peer.address, QUEUE, Acks::Auto)?];
+    let mut left = BACKLOG;
+    let last = |_: &[u8]| {
+        left -= 1;
+        if left == 0 {
+            flow.end();
+        }
+    };
+    receive(&mut ears, &flow, last)?;
+    let drained = Row::new("... drained", peer.books.resident())
+        .between(from, Sample::now(BACKLOG, peer.books));
+    Ok(vec![empty, full, drained])
+}
+
+fn latency(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    declare(&mut Wire::channel(peer.address)?, QUEUE, false)?;
+    let publisher = connect(peer.address)?;
+    let mut ears = [Ear::consumer(peer.address, QUEUE, Acks::Auto)?, Ear::publisher(&publisher)?];
+    let (flow, start) = (Flow::default(), Instant::now());
+    let mut late = Vec::new();
+    let row = thread::scope(|scope| {
+        let (flow, late) = (&flow, &mut late);
+        let receiver = scope.spawn(move || {
+            receive(&mut ears, flow, |body| {
+                let due = body.first_chunk().map_or(0, |due| u64::from_be_bytes(*due));
+                let due = Duration::from_nanos(due);
+                if due > WARM {
+                    late.push(start.elapsed().saturating_sub(due));
+                }
+            })
+        });
+        let sender = scope.spawn(move || pace(publisher, QUEUE, 64, RATE, start, flow));
+        thread::sleep(WARM);
+        let from = Sample::now(flow.delivered(), peer.books);
+        thread::sleep(bench.seconds);
+        let to = Sample::now(flow.delivered(), peer.books);
+        flow.end();
+        joined(sender)?;
+        joined(receiver)?;
+        Ok::<Row, Error>(Row::new("5,000 a second, 64 B", peer.books.resident()).between(from, to))
+    })?;
+    late.sort_unstable();
+    let (p50, p99) = (percentile(&late, 0.5), percentile(&late, 0.99));
+    Ok(vec![row.remark(format!("p50 {p50}, p99 {p99}"))])
+}
+
+/// From the start of the process on an empty store to a client that has logged in.
+fn startup(bench: &Bench) -> io::Result<Vec<Row>> {
+    let mut took = Vec::new();
+    // A broker that somebody else started cannot be started.
+    for _ in 0..if bench.theirs.is_none() { 5 } else { 0 } {
+        let start = Instant::now();
+        let peer = bench.peer()?;
+        Wire::login(peer.address)?;
+        took.push(start.elapsed());
+    }
+    took.sort_unstable();
+    let peer = bench.peer()?;
+    let row = Row::new("start-up, and idle", peer.books.resident());
+    let Some(median) = took.get(took.len() / 2) else { return Ok(vec![row]) };
+    let remark = format!("first connection after {:.1} ms", median.as_secs_f64() * 1e3);
+    Ok(vec![row.remark(remark)])
+}
+
+fn connections(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    // The first one warms up what all share.
+    let first = connect(peer.address)?;
+    let before = peer.books.resident();
+    let all: Vec<_> = (0..IDLE).map(|_| connect(peer.address)).collect::<io::Result<_>>()?;
+    let after = peer.books.resident();
+    let row = Row::new("1,000 idle connections, a channel each", after);
+    drop((first, all));
+    let each = before.zip(after).map(|(before, after)| after.saturating_sub(before) / IDLE as u64);
+    let remark = each.map(|each| format!("{:.1} KiB each", each as f64 / 1024.0));
+    Ok(vec![row.remark(remark.unwrap_or_default())])
+}
