@@ -83,15 +83,27 @@ pub struct BlockKey {
     pub first: u64,
 }
 
-/// Work for the disk. Done in order; only `Load` and `LoadPage` are answered, by `Broker::loaded`.
+/// Part of a block that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The record that holds it; none if nobody needs it any more: its segment may be gone.
+    pub place: Option<Place>,
+    /// Its first message's place in the record's run.
+    pub skip: u32,
+    /// How many messages.
+    pub count: u32,
+}
+
+/// Work for the disk. Done in order; only `Load` and `LoadPage` are answered, by `Broker::loaded`
+/// or, if a record's segment has gone meanwhile, by `Broker::missed`.
 #[derive(Debug)]
 pub enum Io {
-    /// Read these records and bring their items, from `skip`, `count` of them, as one run.
+    /// Read these parts and bring them as one run.
     Load {
         /// For whom.
         key: BlockKey,
-        /// (record, skip, count), in order.
-        parts: Vec<(Place, u32, u32)>,
+        /// In order.
+        parts: Vec<Part>,
     },
     /// Bring a page back.
     LoadPage {

@@ -18,5 +18,5 @@ pub mod record;
 mod route;
 
 pub use broker::{Broker, Counts, Settings};
-pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Place};
+pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Part, Place};
 pub use ledger::{PageId, QueueId};

@@ -218,10 +218,14 @@ impl World {
                     }
                     Io::Load { key, parts } => {
                         let mut all = RunBuilder::default();
-                        for (place, skip, count) in parts {
+                        for part in parts {
+                            let Some(place) = part.place else {
+                                all.hole(part.count);
+                                continue;
+                            };
                             let (kind, body) = &self.log.records[&place.pos];
                             let run = record::run_of(*kind, body).unwrap();
-                            all.copy(&run, skip as usize, (skip + count) as usize);
+                            all.copy(&run, part.skip as usize, (part.skip + part.count) as usize);
                         }
                         came.push_back((key, Arc::new(all.finish())));
                     }

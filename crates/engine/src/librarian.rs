@@ -2,9 +2,9 @@
 //! pages aside, in the order it is asked. It decides nothing.
 
 use bytes::Bytes;
-use lockgate_broker::{BlockKey, Io, PageId, Place, record};
+use lockgate_broker::{BlockKey, Io, PageId, Part, Place, record};
 use lockgate_model::{Run, RunBuilder};
-use lockgate_wal::{Disk, Pages, Pos, Reader, Slot, Span};
+use lockgate_wal::{Disk, Pages, Pos, ReadError, Reader, Slot, Span};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,8 @@ pub enum Job {
 pub enum Brought {
     /// A block.
     Block(BlockKey, Arc<Run>),
+    /// A block cannot be brought: a record of it is gone.
+    Missed(BlockKey, Place),
     /// A record to be copied, and where it was.
     Record(u8, Bytes, Place),
     /// All of a `Move` have come.
@@ -88,9 +90,7 @@ impl<D: Disk> Librarian<D> {
         loop {
             let done = match self.desk.next() {
                 Job::Stop => return,
-                Job::Io(Io::Load { key, parts }) => {
-                    self.load(&parts).map(|run| back(Brought::Block(key, run)))
-                }
+                Job::Io(Io::Load { key, parts }) => self.load(key, &parts).map(&back),
                 Job::Io(Io::LoadPage { key, page }) => {
                     self.load_page(page).map(|run| back(Brought::Block(key, run)))
                 }
@@ -110,24 +110,32 @@ impl<D: Disk> Librarian<D> {
         }
     }
 
-    fn load(&self, parts: &[(Place, u32, u32)]) -> Result<Arc<Run>, String> {
-        let spans: Vec<Span> =
-            parts.iter().map(|(p, _, _)| Span { pos: Pos(p.pos), len: p.len }).collect();
-        let entries = self.log.read_many(&spans).map_err(|e| format!("reading the log: {e}"))?;
-        let mut all = RunBuilder::default();
-        for (entry, (place, skip, count)) in entries.iter().zip(parts) {
-            let bad = |why: &str| format!("the record at {} is not what it was: {why}", place.pos);
+    fn load(&self, key: BlockKey, parts: &[Part]) -> Result<Brought, String> {
+        let span = |p: Place| Span { pos: Pos(p.pos), len: p.len };
+        let spans: Vec<Span> = parts.iter().filter_map(|p| p.place).map(span).collect();
+        let entries = match self.log.read_many(&spans) {
+            Ok(entries) => entries,
+            // Everything in it was settled, or moved, since this was asked.
+            Err(ReadError::Gone(Span { pos, len })) => {
+                return Ok(Brought::Missed(key, Place { pos: pos.0, len }));
+            }
+            Err(e) => return Err(format!("reading the log: {e}")),
+        };
+        let (mut entries, mut all) = (entries.into_iter(), RunBuilder::default());
+        for part in parts {
+            let Some(entry) = part.place.and_then(|_| entries.next()) else {
+                all.hole(part.count);
+                continue;
+            };
+            let bad = |why: &str| format!("a record of {key:?} is not what it was: {why}");
             let run = record::run_of(entry.kind, &entry.body).map_err(|e| bad(e.0))?;
-            let (from, to) = (*skip as usize, *skip as usize + *count as usize);
+            let (from, to) = (part.skip as usize, part.skip as usize + part.count as usize);
             if to > run.items.len() {
                 return Err(bad("it holds fewer messages"));
             }
-            if parts.len() == 1 && to - from == run.items.len() {
-                return Ok(Arc::new(run));
-            }
             all.copy(&run, from, to);
         }
-        Ok(Arc::new(all.finish()))
+        Ok(Brought::Block(key, Arc::new(all.finish())))
     }
 
     fn load_page(&self, page: PageId) -> Result<Arc<Run>, String> {
@@ -149,8 +157,12 @@ impl<D: Disk> Librarian<D> {
     fn fetch(&self, places: &[Place], back: &impl Fn(Brought)) -> Result<(), String> {
         for place in places {
             let span = Span { pos: Pos(place.pos), len: place.len };
-            let entry = self.log.read(span).map_err(|e| format!("reading the log: {e}"))?;
-            back(Brought::Record(entry.kind, entry.body, *place));
+            match self.log.read(span) {
+                Ok(entry) => back(Brought::Record(entry.kind, entry.body, *place)),
+                // Everything in it was settled since this was asked.
+                Err(ReadError::Gone(_)) => {}
+                Err(e) => return Err(format!("reading the log: {e}")),
+            }
         }
         back(Brought::Moved);
         Ok(())

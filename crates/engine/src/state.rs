@@ -124,6 +124,13 @@ impl<D: Disk> State<D> {
     fn brought(&mut self, brought: Brought) {
         match brought {
             Brought::Block(key, run) => self.broker.loaded(key, run),
+            Brought::Missed(key, place) => {
+                if !self.broker.missed(key, place) {
+                    (self.fault)(&format!(
+                        "{place:?} of {key:?} is gone, and something lives there"
+                    ));
+                }
+            }
             Brought::Record(kind, body, place) => {
                 let Some(log) = &mut self.log else { return };
                 let mut journal = Live { log, weights: &mut self.weights };

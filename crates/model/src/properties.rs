@@ -67,9 +67,7 @@ impl<'a> Glance<'a> {
     pub fn of(head: &'a [u8]) -> Result<Glance<'a>, Malformed> {
         // Most messages have a delivery mode only, or nothing.
         match *head {
-            [0x10, 0x00, mode] => {
-                Ok(Glance { persistent: mode == 2, ..Glance::default() })
-            }
+            [0x10, 0x00, mode] => Ok(Glance { persistent: mode == 2, ..Glance::default() }),
             [0, 0] => Ok(Glance::default()),
             _ => Glance::walk(head),
         }

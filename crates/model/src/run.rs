@@ -174,6 +174,15 @@ impl RunBuilder {
         }
     }
 
+    /// Stands in for `count` messages that nobody will look at.
+    pub fn hole(&mut self, count: u32) {
+        let origin = self.origin(b"", b"", false);
+        let nothing = Range::new(self.bytes.len(), 0);
+        let (head, body, persistent, priority) = (nothing, nothing, false, 0);
+        let item = Item { origin, head, body, persistent, priority };
+        self.items.extend(std::iter::repeat_n(item, count as usize));
+    }
+
     /// The index of an origin: the last one if it is the same, else a new one.
     fn origin(&mut self, exchange: &[u8], key: &[u8], mandatory: bool) -> u32 {
         if let Some(o) = self.origins.last()

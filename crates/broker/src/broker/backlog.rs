@@ -3,8 +3,8 @@
 
 use super::Broker;
 use crate::dispatch::Desk;
-use crate::journal::{BlockKey, Effects, Io, Journal};
-use crate::ledger::{Line, QueueId, Read};
+use crate::journal::{BlockKey, Effects, Io, Journal, Place};
+use crate::ledger::{Line, QueueId, Read, Wanted};
 use lockgate_model::Run;
 use std::sync::Arc;
 
@@ -101,6 +101,14 @@ impl Broker {
             self.dispatch.wake(key.queue);
         }
     }
+
+    /// The disk could not bring a block: the record at `place` was gone. False if
+    /// that should not be.
+    pub fn missed(&mut self, key: BlockKey, place: Place) -> bool {
+        let Some(q) = self.ledger.queues.get_mut(&key.queue) else { return true };
+        self.dispatch.wake(key.queue);
+        q.line.missed(key.first, place)
+    }
 }
 
 /// Reads entries that are in memory; asks for them and gives none if they are not.
@@ -124,14 +132,11 @@ pub(super) fn read(
         Read::Away => (None, true),
     };
     if enter {
-        line.want(from, AHEAD, |block, page| {
-            let key = BlockKey { queue, first: block.first };
-            out.io.push(match page {
-                Some(page) => Io::LoadPage { key, page },
-                None => {
-                    let parts = block.extents.iter().map(|e| (e.place, e.skip, e.count)).collect();
-                    Io::Load { key, parts }
-                }
+        line.want(from, AHEAD, |first, wanted| {
+            let key = BlockKey { queue, first };
+            out.io.push(match wanted {
+                Wanted::Page(page) => Io::LoadPage { key, page },
+                Wanted::Parts(parts) => Io::Load { key, parts },
             });
         });
     }

@@ -179,8 +179,7 @@ impl Broker {
     pub fn live_places(&self, from: u64, to: u64) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();
         for q in self.ledger.queues.values() {
-            let extents = q.line.blocks().filter(|b| b.live > 0).flat_map(|b| &b.extents);
-            places.extend(extents.map(|e| e.place).filter(|p| (from..to).contains(&p.pos)));
+            places.extend(q.line.live_places().filter(|p| (from..to).contains(&p.pos)));
         }
         places.sort_unstable();
         places.dedup();

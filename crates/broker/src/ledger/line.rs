@@ -4,7 +4,7 @@
 //! to whom is not its business: that is volatile and lives in `dispatch`.
 
 use super::block::{Block, Body, Extent, PageId};
-use crate::journal::{Journal, Place};
+use crate::journal::{Journal, Part, Place};
 use crate::ranges::Ranges;
 use lockgate_model::Run;
 use std::collections::VecDeque;
@@ -48,6 +48,15 @@ pub struct Line {
     resident: u64,
     /// Settled entries at or above `head()` that still stand in a block.
     gone: Ranges,
+}
+
+/// Where a block is to be brought from.
+#[derive(Debug)]
+pub enum Wanted {
+    /// A page.
+    Page(PageId),
+    /// The log.
+    Parts(Vec<Part>),
 }
 
 /// What became of a block's memory.
@@ -292,14 +301,42 @@ impl Line {
 
     /// The blocks that are away among the `ahead` ones from the entry `from` on, marked
     /// as coming: each is given to `fetch`.
-    pub fn want(&mut self, from: u64, ahead: usize, mut fetch: impl FnMut(&Block, Option<PageId>)) {
+    pub fn want(&mut self, from: u64, ahead: usize, mut fetch: impl FnMut(u64, Wanted)) {
         let start = self.index_of(from);
         for block in self.blocks.iter_mut().skip(start).take(ahead) {
             if let Body::Away(page) = block.body {
                 block.body = Body::Coming(page);
-                fetch(block, page);
+                let part = |e: &Extent| {
+                    let dead = self.gone.count_within(e.first, e.end()) == u64::from(e.count);
+                    Part { place: (!dead).then_some(e.place), skip: e.skip, count: e.count }
+                };
+                fetch(
+                    block.first,
+                    match page {
+                        Some(page) => Wanted::Page(page),
+                        None => Wanted::Parts(block.extents.iter().map(part).collect()),
+                    },
+                );
             }
         }
+    }
+
+    /// A block could not be brought, since the record at `place` is not there any more. That
+    /// is fine if nothing lives in it by now: it will be asked for again, without. False if
+    /// something does.
+    pub fn missed(&mut self, first: u64, place: Place) -> bool {
+        let i = self.index_of(first);
+        let Some(block) = self.blocks.get_mut(i).filter(|b| b.first == first) else { return true };
+        let Body::Coming(page) = block.body else { return true };
+        block.body = Body::Away(page);
+        let lives = |e: &Extent| self.gone.count_within(e.first, e.end()) < u64::from(e.count);
+        !block.extents.iter().any(|e| e.place == place && lives(e))
+    }
+
+    /// The records that hold a live entry.
+    pub fn live_places(&self) -> impl Iterator<Item = Place> + '_ {
+        let lives = |e: &&Extent| self.gone.count_within(e.first, e.end()) < u64::from(e.count);
+        self.blocks.iter().flat_map(|b| &b.extents).filter(lives).map(|e| e.place)
     }
 
     /// A block that was coming is here. False if it is not wanted any more.

@@ -10,7 +10,7 @@ mod queue;
 pub use block::{Extent, PageId};
 pub use exchange::{Exchange, Target, Way, WayKey};
 pub use expiry::{Expiry, lifetime, lifetimes};
-pub use line::{Evicted, Line, Logged, Read, Slice};
+pub use line::{Evicted, Line, Logged, Read, Slice, Wanted};
 pub use queue::Queue;
 
 use crate::journal::Journal;
