@@ -32,12 +32,12 @@ fn plan() -> impl Strategy<Value = Plan> {
 /// Runs a plan up to the power cut and looks what is left. Says what was lost or wrong.
 fn run(plan: &Plan, planted: bool) -> Result<(), String> {
     let disk = SimDisk::new();
-    let open = |planted| {
+    let open = |disk: &SimDisk, planted| {
         let disk = Arc::new(disk.clone());
         Engine::open_on(disk, Arc::new(SimDisk::new()), settings(planted))
             .map_err(|e| e.to_string())
     };
-    let (engine, _) = open(planted)?;
+    let (engine, _) = open(&disk, planted)?;
     let mut client = Client::new(&engine);
     client.declare("q");
     let mut sent = 0;
@@ -50,11 +50,11 @@ fn run(plan: &Plan, planted: bool) -> Result<(), String> {
     }
     let fetched = (0..plan.fetch).map_while(|_| client.get("q")).count() as u64;
     let confirmed = client.confirmed();
-    disk.crash(plan.seed);
+    let disk = disk.reboot(plan.seed);
     drop(client);
     drop(engine);
 
-    let (engine, _) = open(false)?;
+    let (engine, _) = open(&disk, false)?;
     let mut client = Client::new(&engine);
     client.declare("q");
     let mut last = None;

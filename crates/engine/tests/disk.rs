@@ -81,8 +81,8 @@ fn what_was_copied_on_outlives_a_power_cut() {
         while client.get("goes").is_some() {}
     }
     m.until("the log shrinks", |m| m.log_bytes() <= 6 * 256 * 1024);
-    m.log.crash(7);
-    let Machine { log, pages, engine, .. } = m;
+    let log = Arc::new(m.log.reboot(7));
+    let Machine { pages, engine, .. } = m;
     drop(client);
     drop(engine);
     let (engine, _) = Engine::open_on(log, pages, settings(false)).unwrap();

@@ -104,6 +104,33 @@ fn held(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl State {
+    fn crash(&mut self, seed: u64) {
+        let mut dice = Dice(seed);
+        // Some crashes lose everything unsynced, some nothing, most a part.
+        let keep = [0, 1, 8, 15, 16][dice.roll(5) as usize];
+        let mut names = self.durable_names.clone();
+        for op in std::mem::take(&mut self.loose_names) {
+            if dice.roll(16) < keep {
+                apply(&mut names, op);
+            }
+        }
+        let mut inodes: Vec<u64> = self.inodes.keys().copied().collect();
+        inodes.sort_unstable();
+        for inode in inodes {
+            if let Some(file) = self.inodes.get_mut(&inode) {
+                file.crash(&mut dice, keep);
+            }
+        }
+        self.inodes.retain(|inode, _| names.values().any(|n| n == inode));
+        self.durable_names = names.clone();
+        self.names = names;
+        self.life += 1;
+        self.write_fault = None;
+        self.sync_fault = None;
+    }
+}
+
 impl SimDisk {
     /// An empty disk without limits.
     pub fn new() -> SimDisk {
@@ -112,29 +139,15 @@ impl SimDisk {
 
     /// A power cut: handles die, and of what was not synced any part is lost, as the seed says.
     pub fn crash(&self, seed: u64) {
+        held(&self.state).crash(seed);
+    }
+
+    /// A power cut, and the machine comes back: the disk after it. Whoever still holds the
+    /// old one finds it empty, as threads of a dead process find nothing at all.
+    pub fn reboot(&self, seed: u64) -> SimDisk {
         let mut state = held(&self.state);
-        let mut dice = Dice(seed);
-        // Some crashes lose everything unsynced, some nothing, most a part.
-        let keep = [0, 1, 8, 15, 16][dice.roll(5) as usize];
-        let mut names = state.durable_names.clone();
-        for op in std::mem::take(&mut state.loose_names) {
-            if dice.roll(16) < keep {
-                apply(&mut names, op);
-            }
-        }
-        let mut inodes: Vec<u64> = state.inodes.keys().copied().collect();
-        inodes.sort_unstable();
-        for inode in inodes {
-            if let Some(file) = state.inodes.get_mut(&inode) {
-                file.crash(&mut dice, keep);
-            }
-        }
-        state.inodes.retain(|inode, _| names.values().any(|n| n == inode));
-        state.durable_names = names.clone();
-        state.names = names;
-        state.life += 1;
-        state.write_fault = None;
-        state.sync_fault = None;
+        state.crash(seed);
+        SimDisk { state: Arc::new(Mutex::new(std::mem::take(&mut *state))) }
     }
 
     /// The process dies and the machine stays: nothing written is lost.
