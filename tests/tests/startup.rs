@@ -188,6 +188,38 @@ fn the_log_can_be_looked_at_when_the_broker_is_gone() {
 }
 
 #[test]
+fn a_dump_says_what_was_done() {
+    let broker = Broker::start(Options::default());
+    let mut wire = Wire::channel(broker.amqp).unwrap();
+    wire.declare("orders").unwrap();
+    wire.confirms().unwrap();
+    wire.publish("orders", &[0; 5_000]).unwrap();
+    wire.expect(60, 80).unwrap();
+    broker.kill();
+    let dump = || run(&["log", "dump", text(broker.data())], &[]).1;
+    let before = dump();
+    // A checkpoint's lines may stand before the log's.
+    let mut lines = before.lines().filter(|line| line.starts_with("0x"));
+    let made = lines.find(|line| line.contains("  made queue ")).expect(&before);
+    assert!(made.ends_with("'orders' durable in vhost 0"), "{made}");
+    let queue = made.split_once("made queue ").and_then(|(_, rest)| rest.split_once(' '));
+    let queue = format!("queue {}", queue.expect(made).0);
+    let enqueued = format!("enqueued 1 message, 4 KiB -> {queue} from 0");
+    assert!(before.lines().any(|line| line.ends_with(&enqueued)), "{enqueued} in {before}");
+    let again = broker.again();
+    let mut wire = Wire::channel(again.amqp).unwrap();
+    wire.consume("orders").unwrap();
+    wire.expect(60, 60).unwrap();
+    wire.ack(1, false).unwrap();
+    drop(wire);
+    assert_eq!(again.stop().code(), Some(0));
+    let after = dump();
+    let settled = format!("settled {queue}: 0..1");
+    assert!(after.lines().any(|line| line.ends_with(&settled)), "{settled} in {after}");
+    assert!(!after.contains("unreadable"), "{after}");
+}
+
+#[test]
 fn a_mistyped_key_names_its_line_and_the_nearest() {
     let home = tempdir().unwrap();
     let file = home.path().join("lockgate.toml");

@@ -19,4 +19,4 @@ mod route;
 
 pub use broker::{Broker, Counts, Settings};
 pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Part, Place};
-pub use ledger::{PageId, QueueId};
+pub use ledger::{PageId, QueueId, Target};

@@ -21,7 +21,7 @@ mod read;
 mod write;
 
 pub use messages::{movable, read_run, run_of, write_run};
-pub use read::read;
+pub use read::{entries, read};
 pub use write::*;
 
 use crate::journal::Place;

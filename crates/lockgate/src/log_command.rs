@@ -2,11 +2,12 @@
 //! They only read, and only while no process serves from there.
 
 use crate::cli::LogCommand;
-use crate::datadir;
 use crate::fault::Fault;
+use crate::{datadir, log_text};
+use lockgate_broker::record;
 use lockgate_wal::{OpenError, OsDisk, Pos, VerifyReport};
 use std::fmt::Write as _;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 /// Does what the command asks.
@@ -83,17 +84,18 @@ fn told(report: &VerifyReport) -> String {
 fn dump(dir: &Path, from: Option<Pos>) -> Result<(), Fault> {
     let disk = open(dir)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut written = Ok(());
+    // A recovery begins with the newest checkpoint: so does what is shown of all.
+    let mut written = match from {
+        Some(_) => Ok(()),
+        None => match lockgate_wal::dump_checkpoint(&disk).map_err(|e| fault_of(&e))? {
+            Some((covers, body)) => dump_checkpoint(&mut out, covers, &body),
+            None => Ok(()),
+        },
+    };
     let each = |entry: lockgate_wal::Entry<'_>| {
         if written.is_ok() {
-            written = writeln!(
-                out,
-                "{}  epoch {}  kind {}  {} bytes",
-                entry.span.pos,
-                entry.epoch,
-                entry.kind,
-                entry.body.len()
-            );
+            let said = log_text::record(entry.kind, entry.body);
+            written = writeln!(out, "{}  {said}", entry.span.pos);
         }
     };
     lockgate_wal::dump(&disk, from, each).map_err(|e| fault_of(&e))?;
@@ -102,5 +104,39 @@ fn dump(dir: &Path, from: Option<Pos>) -> Result<(), Fault> {
             Err(Fault::other(format!("cannot write to standard output: {e}")))
         }
         _ => Ok(()),
+    }
+}
+
+fn dump_checkpoint(out: &mut impl Write, covers: Pos, body: &[u8]) -> io::Result<()> {
+    writeln!(out, "checkpoint  covers all below {covers}")?;
+    for entry in record::entries(body) {
+        match entry {
+            Ok((kind, body)) => writeln!(out, "checkpoint  {}", log_text::record(kind, body))?,
+            Err(why) => writeln!(out, "checkpoint  unreadable from here: {why}")?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_told_as_far_as_it_can_be_read() {
+        let mut body = vec![record::kind::SEEN, 12, 0, 0, 0];
+        record::write_seen(lockgate_broker::QueueId(5), 7, &mut body);
+        let told = |body: &[u8]| {
+            let mut out = Vec::new();
+            dump_checkpoint(&mut out, Pos(16), body).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let whole = "checkpoint  covers all below 0x10\ncheckpoint  seen queue 5: all below 7\n";
+        assert_eq!(told(&body), whole);
+        body.push(record::kind::END);
+        assert_eq!(
+            told(&body),
+            format!("{whole}checkpoint  unreadable from here: record cut short\n")
+        );
     }
 }

@@ -4,7 +4,6 @@
 use crate::datadir::DataDir;
 use crate::door::Door;
 use crate::fault::Fault;
-use crate::gate::Gate;
 use crate::{banner, log_command, logs, memory, print, settings, signals};
 use lockgate_amqp091::Amqp091;
 use lockgate_config::{Config, Durability, Kind, Loaded};
@@ -48,7 +47,7 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
     info!(version = env!("CARGO_PKG_VERSION"), files, "serving");
     print(&banner::banner(&bound(&server), &data.shown()))?;
     let door = Arc::new(Door::new(&config.auth, random()?));
-    let run = server.run(Gate(engine.clone()), door, clock, shutdown);
+    let run = server.run(engine.clone(), door, clock, shutdown);
     let stopped = runtime.block_on(run).map_err(|e| Fault::other(format!("cannot serve: {e}")))?;
     // Whatever tasks are left hang, and must not come between the log and its last sync.
     runtime.shutdown_background();

@@ -263,15 +263,11 @@ impl Broker {
         snapshot: &[u8],
         journal: &mut impl Journal,
     ) -> Result<(), Malformed> {
-        const CUT: Malformed = Malformed("snapshot cut short");
-        let mut rest = snapshot;
-        while let Some((head, tail)) = rest.split_first_chunk::<5>() {
-            let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let (body, tail) = tail.split_at_checked(len).ok_or(CUT)?;
-            self.restore(head[0], body, Place::default(), journal)?;
-            rest = tail;
+        for entry in record::entries(snapshot) {
+            let (kind, body) = entry?;
+            self.restore(kind, body, Place::default(), journal)?;
         }
-        if rest.is_empty() { Ok(()) } else { Err(CUT) }
+        Ok(())
     }
 
     /// The virtual hosts, for tests and tools.

@@ -40,6 +40,22 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
     })
 }
 
+/// The records of a snapshot, kind and body, as far as they are whole.
+pub fn entries(snapshot: &[u8]) -> impl Iterator<Item = Result<(u8, &[u8]), Malformed>> {
+    let mut r = Reader(snapshot);
+    std::iter::from_fn(move || {
+        if r.0.is_empty() {
+            return None;
+        }
+        let mut next = || Ok((r.u8()?, r.bytes()?));
+        let found = next();
+        if found.is_err() {
+            r.0 = &[];
+        }
+        Some(found)
+    })
+}
+
 /// A cursor over a record's body that never reads past it.
 pub(super) struct Reader<'a>(pub &'a [u8]);
 
