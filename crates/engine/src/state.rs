@@ -62,7 +62,7 @@ pub struct State<D: Disk> {
     /// Sessions with something on the stage.
     touched: Vec<SessionId>,
     effects: Effects,
-    /// Something was done since the last tick.
+    /// A session asked for something since the last tick.
     busy: bool,
 }
 
@@ -160,6 +160,7 @@ impl<D: Disk> State<D> {
             return;
         };
         let mut journal = Live { log, weights: &mut self.weights };
+        self.busy = true;
         let mut published = false;
         for command in commands.drain(..) {
             published |= matches!(command, Command::Publish { .. });
@@ -174,7 +175,6 @@ impl<D: Disk> State<D> {
     /// `current` is the session whose task runs this: it looks for itself. The others'
     /// wakers are put into `wake`, to be woken outside the gate.
     pub fn finish_for(&mut self, current: Option<SessionId>, wake: &mut Vec<Waker>) {
-        self.busy = true;
         let Some(log) = &mut self.log else { return };
         let mut journal = Live { log, weights: &mut self.weights };
         self.broker.deliver(&mut journal, &mut self.effects);

@@ -113,6 +113,36 @@ fn a_long_backlog_is_not_in_memory_and_comes_back_in_order() {
     }
 }
 
+/// A consumer that takes everything and settles nothing holds entries, not memory.
+#[test]
+fn what_is_handed_out_and_not_settled_is_not_in_memory_either() {
+    let m = Machine::new(settings(false));
+    let mut client = Client::new(&m.engine);
+    client.declare_fleeting("q");
+    client.subscribe("q");
+    let mut taken = 0;
+    for batch in 0..100 {
+        client.publish("q", batch * 50, 50, 1_000);
+        taken += client.take_deliveries();
+    }
+    assert_eq!(taken, 5_000);
+    let resident = m.engine.counts().resident;
+    assert!(resident <= 3 * 128 * 1024, "{resident} bytes of five millions are in memory");
+    drop(client);
+    let mut client = Client::new(&m.engine);
+    for n in 0..5_000 {
+        assert_eq!(client.get("q"), Some((n, true)));
+    }
+}
+
+#[test]
+fn an_idle_engine_asks_for_little_time() {
+    let m = Machine::new(settings(false));
+    let first = m.engine.tick(Time(NOW.0 + 1)).unwrap();
+    let second = m.engine.tick(first).unwrap();
+    assert!(second.since(first).as_millis() >= 200, "{:?}", second.since(first));
+}
+
 #[test]
 fn a_disk_that_fills_stops_publishers_before_it_is_full_and_lets_them_go_on() {
     let mut m = Machine::new(Settings { disk_reserve: 1024 * 1024, ..settings(false) });

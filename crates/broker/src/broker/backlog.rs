@@ -4,13 +4,16 @@
 use super::Broker;
 use crate::dispatch::Desk;
 use crate::journal::{BlockKey, Effects, Io, Journal, Place};
-use crate::ledger::{Line, QueueId, Read, Wanted};
+use crate::ledger::{Evicted, Line, PageId, QueueId, Read, Wanted};
 use lockgate_model::Run;
 use std::sync::Arc;
 
 /// Blocks on their way from the disk at a time: half a megabyte, what a consumer drains
 /// while the disk turns round.
 const AHEAD: usize = 8;
+
+/// With all memory taken, a queue keeps this much: what one consumer has under way.
+const RESIDENT_LEAST: u64 = 256 * 1024;
 
 impl Desk {
     /// Nothing waits: the entry `next` would be the first one delivered.
@@ -88,6 +91,32 @@ impl Broker {
             }
             if served.taken == 0 {
                 return;
+            }
+            self.shrink(queue, out);
+        }
+    }
+
+    /// A queue with much in memory puts blocks away.
+    pub(super) fn shrink(&mut self, queue: QueueId, out: &mut Effects) {
+        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        let crowded = self.resident > self.settings.resident_max;
+        let limit = if crowded { RESIDENT_LEAST } else { self.settings.queue_resident };
+        if q.line.resident() <= limit {
+            return;
+        }
+        q.line.seal_full();
+        let cursor = self.dispatch.desks.get(&queue).map_or(0, |d| d.cursor);
+        while q.line.resident() > limit {
+            let before = q.line.resident();
+            let next_page = &mut self.next_page;
+            let fresh = || {
+                *next_page += 1;
+                PageId(*next_page)
+            };
+            let Some((page, evicted)) = q.line.evict(cursor, fresh) else { break };
+            self.resident -= before - q.line.resident();
+            if let Evicted::Stored(run) = evicted {
+                out.io.push(Io::Store { page, run });
             }
         }
     }

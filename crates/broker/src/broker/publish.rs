@@ -3,15 +3,12 @@
 
 use super::Broker;
 use super::routes::Routed;
-use crate::journal::{Effects, Io, Journal};
-use crate::ledger::{Evicted, Logged, PageId, QueueId, Slice};
+use crate::journal::{Effects, Journal};
+use crate::ledger::{Logged, QueueId, Slice};
 use crate::record;
 use lockgate_model::{Event, Lane, Run, SessionId, Ticket, Time};
 use smallvec::SmallVec;
 use std::sync::Arc;
-
-/// With all memory taken, a queue keeps this much: what one consumer has under way.
-const RESIDENT_LEAST: u64 = 256 * 1024;
 
 /// Confirmations of one publish, merged as far as they wait for the same.
 struct Confirms {
@@ -206,28 +203,6 @@ impl Broker {
         }
         for (part, step, count) in served.settled {
             self.settle_strided(queue, first + u64::from(part), step, count, journal);
-        }
-    }
-
-    /// A queue with much in memory puts its newest blocks away.
-    fn shrink(&mut self, queue: QueueId, out: &mut Effects) {
-        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
-        q.line.seal_full();
-        let crowded = self.resident > self.settings.resident_max;
-        let limit = if crowded { RESIDENT_LEAST } else { self.settings.queue_resident };
-        let cursor = self.dispatch.desks.get(&queue).map_or(0, |d| d.cursor);
-        while q.line.resident() > limit {
-            let before = q.line.resident();
-            let next_page = &mut self.next_page;
-            let fresh = || {
-                *next_page += 1;
-                PageId(*next_page)
-            };
-            let Some((page, evicted)) = q.line.evict(cursor + 1, fresh) else { break };
-            self.resident -= before - q.line.resident();
-            if let Evicted::Stored(run) = evicted {
-                out.io.push(Io::Store { page, run });
-            }
         }
     }
 }

@@ -351,29 +351,35 @@ impl Line {
         true
     }
 
-    /// Puts away the newest sealed block in memory that begins at or above `floor`.
+    /// Puts away a sealed block in memory that nobody will read soon: the newest of those
+    /// that begin above the cursor, else the newest of those that are handed out to their end.
     pub fn evict(
         &mut self,
-        floor: u64,
+        cursor: u64,
         page: impl FnOnce() -> PageId,
     ) -> Option<(PageId, Evicted)> {
-        let last = self.blocks.len().checked_sub(1)?;
-        for i in (0..=last).rev() {
-            let block = &mut self.blocks[i];
-            if block.first < floor {
-                return None;
-            }
-            let run = match &block.body {
-                Body::Here(run) => run,
-                Body::Open(_) | Body::Gone => continue,
-                // Behind the newest block in memory all is away already.
+        let at = self.index_of(cursor);
+        let ahead = (at..self.blocks.len()).rev().take_while(|i| self.blocks[*i].first > cursor);
+        let behind = (0..at).rev();
+        let i = self.first_here(ahead).or_else(|| self.first_here(behind))?;
+        let block = &mut self.blocks[i];
+        let Body::Here(run) = &block.body else { return None };
+        self.resident -= run.bytes.len() as u64;
+        let (run, logged) = (Arc::clone(run), block.is_logged());
+        let id = page();
+        block.body = Body::Away((!logged).then_some(id));
+        Some((id, if logged { Evicted::Dropped } else { Evicted::Stored(run) }))
+    }
+
+    /// The first of these blocks that is in memory for good. Behind one that is away all
+    /// are: they are put away in this order.
+    fn first_here(&self, order: impl Iterator<Item = usize>) -> Option<usize> {
+        for i in order {
+            match &self.blocks[i].body {
+                Body::Here(_) => return Some(i),
+                Body::Open(_) | Body::Gone => {}
                 Body::Away(_) | Body::Coming(_) => return None,
-            };
-            self.resident -= run.bytes.len() as u64;
-            let (run, logged) = (Arc::clone(run), block.is_logged());
-            let id = page();
-            block.body = Body::Away((!logged).then_some(id));
-            return Some((id, if logged { Evicted::Dropped } else { Evicted::Stored(run) }));
+            }
         }
         None
     }

@@ -165,3 +165,40 @@ impl Client {
         self.ask(Request::DeclareQueue(spec));
     }
 }
+
+impl Client {
+    /// Subscribes without a limit, to settle or not.
+    pub fn subscribe(&mut self, queue: &str) {
+        self.ask(Request::Subscribe(Subscription {
+            queue: queue.into(),
+            consumer: Consumer(1),
+            tag: "t".into(),
+            settled: false,
+            exclusive: false,
+            limit: None,
+            arguments: Table::default(),
+        }));
+    }
+
+    /// Takes what has been delivered, as a driver does: the window is given back.
+    pub fn take_deliveries(&mut self) -> u32 {
+        let mut taken = 0;
+        loop {
+            self.poll();
+            let (mut count, mut cost) = (0, 0);
+            self.events.retain(|e| match e {
+                Event::Deliver(d) => {
+                    count += d.count;
+                    cost += d.cost;
+                    false
+                }
+                _ => true,
+            });
+            if count == 0 {
+                return taken;
+            }
+            taken += count;
+            self.port.submit(&mut vec![Command::Window(cost)], NOW);
+        }
+    }
+}
