@@ -341,7 +341,7 @@ impl Session for Connection {
                 Step::Failed { used, channel, fault } => {
                     received.used += used;
                     self.flush_run(&mut run, input, out);
-                    self.fail(channel, fault, now, out);
+                    self.blame(channel, fault, now, out);
                 }
                 Step::Lost(fault) => {
                     self.flush_run(&mut run, input, out);

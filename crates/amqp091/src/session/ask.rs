@@ -6,7 +6,11 @@ use super::{Connection, map};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
-use lockgate_model::{Answer, Command, Lane, Name, Refusal, Request, Ticket, Time};
+use lockgate_model::{Answer, Command, Consumer, Lane, Name, Refusal, Request, Ticket, Time};
+
+/// A request for its answer alone, which comes behind all that was said before: no
+/// subscription has this handle.
+pub(super) const BOUNDARY: Request = Request::Cancel(Consumer(0));
 
 /// A request that is to be answered before more is read.
 #[derive(Debug)]
@@ -42,7 +46,17 @@ pub(super) enum Reply {
     },
     Got,
     Limited,
+    ConfirmsSelected,
+    TxSelected,
     Committed,
+    RolledBack,
+    Recovered,
+    Flowed {
+        active: bool,
+    },
+    Granted,
+    /// The channel closes for a fault of the peer.
+    Failed(Fault),
 }
 
 /// What a ticket of a request says: enough to tell an answer to a channel that is no
@@ -101,6 +115,22 @@ impl Connection {
             self.slots.open(channel).into_iter().for_each(|c| c.unsure = true);
         }
         out.commands.push(Command::Ask { lane, ticket, request });
+    }
+
+    /// Answers what needs nothing of the engine. On a channel where something that was
+    /// said before may still be refused, the answer waits until it no longer can.
+    pub(super) fn answer(
+        &mut self,
+        channel: u16,
+        id: (u16, u16),
+        reply: Reply,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        if self.channel(channel)?.unsure {
+            self.ask(channel, id, BOUNDARY, Some(reply), out);
+            return Ok(());
+        }
+        self.reply(channel, reply, Answer::Done, out)
     }
 
     pub(super) fn answered(
@@ -169,7 +199,14 @@ impl Connection {
                 Method::QueueDeleteOk { message_count: short_count(n) }
             }
             (Reply::Limited, _) => Method::BasicQosOk {},
-            (Reply::Committed, _) => return self.committed(channel, out),
+            (Reply::ConfirmsSelected, _) => Method::ConfirmSelectOk {},
+            (Reply::TxSelected, _) => Method::TxSelectOk {},
+            (Reply::Committed, _) => Method::TxCommitOk {},
+            (Reply::RolledBack, _) => Method::TxRollbackOk {},
+            (Reply::Recovered, _) => Method::BasicRecoverOk {},
+            (Reply::Flowed { active }, _) => Method::ChannelFlowOk { active },
+            (Reply::Granted, _) => Method::AccessRequestOk { ticket: 1 },
+            (Reply::Failed(fault), _) => return Err(fault),
             (Reply::Got | Reply::QueueDeclared { .. }, _)
             | (Reply::QueuePurged | Reply::QueueDeleted, _) => {
                 debug_assert!(false, "an answer that was not asked for");

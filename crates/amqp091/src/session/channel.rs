@@ -1,19 +1,16 @@
 //! Opening and closing channels, flow, access.request, and which conversation each
 //! method belongs to.
 
+use super::ask::BOUNDARY;
 use super::slots::{Channel, State};
 use super::{Connection, Reply};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
-use lockgate_model::{Command, Consumer, Lane, Name, Outcome, Request};
-
-/// A request for its answer alone, which comes behind all that was said before: no
-/// subscription has this handle.
-const BOUNDARY: Request = Request::Cancel(Consumer(0));
+use lockgate_model::{Command, Lane, Name, Outcome};
 
 const CHANNEL_OPEN: (u16, u16) = (20, 10);
-const CHANNEL_CLOSE: (u16, u16) = (20, 40);
+pub(super) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
 
 impl Connection {
@@ -93,11 +90,7 @@ impl Connection {
     /// `channel.close`. What was published just before may still be refused, and a
     /// client that only publishes and goes must hear of it, as it does from RabbitMQ.
     fn close_by_peer(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
-        if self.channel(n)?.unsure {
-            self.ask(n, CHANNEL_CLOSE, BOUNDARY, Some(Reply::CloseChannel), out);
-            return Ok(());
-        }
-        self.channel_closed(n, out)
+        self.answer(n, CHANNEL_CLOSE, Reply::CloseChannel, out)
     }
 
     pub(super) fn channel_closed(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
@@ -114,6 +107,7 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), Fault> {
         self.expects_method(n)?;
+        let id = method.id();
         match method {
             Method::BasicPublish { exchange, routing_key, mandatory, immediate, .. } => {
                 self.publish(n, exchange, routing_key, mandatory, immediate)
@@ -148,14 +142,10 @@ impl Connection {
             Method::TxRollback {} => self.rollback(n, out),
             Method::ChannelFlow { active } => {
                 out.commands.push(Command::Flow { lane: Lane(n), active });
-                self.send(n, &Method::ChannelFlowOk { active }, out);
-                Ok(())
+                self.answer(n, id, Reply::Flowed { active }, out)
             }
             Method::ChannelClose { .. } => self.close_by_peer(n, out),
-            Method::AccessRequest { .. } => {
-                self.send(n, &Method::AccessRequestOk { ticket: 1 }, out);
-                Ok(())
-            }
+            Method::AccessRequest { .. } => self.answer(n, id, Reply::Granted, out),
             Method::ChannelOpen { .. } => {
                 Err(Fault::new(Code::ChannelError, "second 'channel.open' seen"))
             }

@@ -1,6 +1,8 @@
 //! How things end: a channel by a soft fault, the connection by a hard one, by the
 //! peer, by silence or by our own stop. After our own close only close-ok counts.
 
+use super::ask::BOUNDARY;
+use super::channel::CHANNEL_CLOSE;
 use super::slots::State;
 use super::{Connection, Phase, Reply, Step, heart::Due};
 use crate::encode;
@@ -20,6 +22,16 @@ const CONNECTION_CLOSE: (u16, u16) = (10, 50);
 const CONNECTION_CLOSE_OK: (u16, u16) = (10, 51);
 
 impl Connection {
+    /// What the peer just said is a fault. What it said before on the channel may still
+    /// be refused: then it is that refusal which closes the channel, not this fault.
+    pub(super) fn blame(&mut self, channel: u16, fault: Fault, now: Time, out: &mut Output) {
+        if fault.code.is_hard() || self.slots.open(channel).is_none_or(|c| !c.unsure) {
+            return self.fail(channel, fault, now, out);
+        }
+        self.flush_settled(out);
+        self.ask(channel, CHANNEL_CLOSE, BOUNDARY, Some(Reply::Failed(fault)), out);
+    }
+
     /// Closes what a fault is about: a channel, or the connection.
     pub(super) fn fail(&mut self, channel: u16, fault: Fault, now: Time, out: &mut Output) {
         if fault.code.is_hard() || channel == 0 {

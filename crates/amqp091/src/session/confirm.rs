@@ -2,12 +2,14 @@
 //! `basic.ack` and `basic.nack` as its order allows.
 
 use super::slots::Mode;
-use super::{Ask, Connection};
+use super::{Ask, Connection, Reply};
 use crate::encode;
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
 use lockgate_model::{Lane, Ticket};
+
+const CONFIRM_SELECT: (u16, u16) = (85, 10);
 
 /// The confirmations of one channel. Sequence numbers begin with 1.
 #[derive(Debug, Default)]
@@ -99,10 +101,10 @@ impl Connection {
                 return Err(Fault::new(Code::PreconditionFailed, text));
             }
         }
-        if !no_wait {
-            self.send(n, &Method::ConfirmSelectOk {}, out);
+        if no_wait {
+            return Ok(());
         }
-        Ok(())
+        self.answer(n, CONFIRM_SELECT, Reply::ConfirmsSelected, out)
     }
 
     pub(super) fn confirmed(&mut self, lane: Lane, first: Ticket, count: u32, good: bool) {

@@ -113,7 +113,6 @@ impl Connection {
         let Some(channel) = self.slots.open(n) else {
             return;
         };
-        channel.unsure = true;
         let confirm = match &mut channel.mode {
             Mode::Plain => None,
             Mode::Confirm(confirms) => {
@@ -122,6 +121,7 @@ impl Connection {
             }
             Mode::Tx(_) => return self.publish_in_tx(n, run, out),
         };
+        channel.unsure = true;
         out.commands.push(Command::Publish { lane: Lane(n), run: Arc::new(run), confirm });
         self.has_published(out);
     }

@@ -1,12 +1,13 @@
 //! Consumers settle: ack, nack, reject and recover, by delivery tags.
 
-use super::Connection;
 use super::slots::Mode;
+use super::{Connection, Reply};
 use crate::error::{Code, Fault};
 use crate::inflight::{Span, UnknownTag};
-use crate::packet::Method;
 use lockgate_front::Output;
 use lockgate_model::{Command, Outcome};
+
+const RECOVER: (u16, u16) = (60, 110);
 
 impl Connection {
     pub(super) fn settle(
@@ -53,11 +54,12 @@ impl Connection {
         if !requeue {
             return Err(Fault::new(Code::NotImplemented, "requeue=false"));
         }
+        if answer {
+            // Before what is delivered again, as RabbitMQ does it.
+            self.answer(n, RECOVER, Reply::Recovered, out)?;
+        }
         let spans = self.channel(n)?.inflight.take_all();
         out.commands.extend(spans.map(|span| command(span, Outcome::Requeue)));
-        if answer {
-            self.send(n, &Method::BasicRecoverOk {}, out);
-        }
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ impl Connection {
             self.ask(n, id, Request::ShareLimit(limit), Some(Reply::Limited), out);
         } else {
             self.channel(n)?.prefetch = limit;
-            self.send(n, &Method::BasicQosOk {}, out);
+            return self.answer(n, id, Reply::Limited, out);
         }
         Ok(())
     }
@@ -107,10 +107,13 @@ impl Connection {
         if let Some(&consumer) = channel.tags.get(tag) {
             let reply = Reply::Unsubscribed { consumer, tag: Name::from(tag), silent: no_wait };
             self.ask(n, id, Request::Cancel(Consumer(consumer)), Some(reply), out);
-        } else if !no_wait {
-            self.send(n, &Method::BasicCancelOk { consumer_tag: tag }, out);
+            return Ok(());
         }
-        Ok(())
+        if no_wait {
+            return Ok(());
+        }
+        let reply = Reply::Unsubscribed { consumer: 0, tag: Name::from(tag), silent: false };
+        self.answer(n, id, reply, out)
     }
 
     pub(super) fn unsubscribed(

@@ -6,12 +6,13 @@ use super::slots::Mode;
 use super::{Connection, Reply};
 use crate::error::{Code, Fault};
 use crate::inflight::Span;
-use crate::packet::Method;
 use lockgate_front::Output;
 use lockgate_model::{Name, Outcome, Request, Run, Step};
 use std::sync::Arc;
 
+const TX_SELECT: (u16, u16) = (90, 10);
 const TX_COMMIT: (u16, u16) = (90, 20);
+const TX_ROLLBACK: (u16, u16) = (90, 30);
 
 /// What waits for the commit.
 #[derive(Debug, Default)]
@@ -57,8 +58,7 @@ impl Connection {
                 return Err(Fault::new(Code::PreconditionFailed, text));
             }
         }
-        self.send(n, &Method::TxSelectOk {}, out);
-        Ok(())
+        self.answer(n, TX_SELECT, Reply::TxSelected, out)
     }
 
     fn transaction(&mut self, n: u16) -> Result<&mut Transaction, Fault> {
@@ -99,14 +99,9 @@ impl Connection {
             return Err(Fault::new(Code::PreconditionFailed, text));
         }
         if done.steps.is_empty() {
-            return self.committed(n, out);
+            return self.answer(n, TX_COMMIT, Reply::Committed, out);
         }
         self.ask(n, TX_COMMIT, Request::Commit(done.steps), Some(Reply::Committed), out);
-        Ok(())
-    }
-
-    pub(super) fn committed(&mut self, n: u16, out: &mut Output) -> Result<(), Fault> {
-        self.send(n, &Method::TxCommitOk {}, out);
         Ok(())
     }
 
@@ -116,7 +111,6 @@ impl Connection {
         for span in undone.settled {
             channel.inflight.put_back(span);
         }
-        self.send(n, &Method::TxRollbackOk {}, out);
-        Ok(())
+        self.answer(n, TX_ROLLBACK, Reply::RolledBack, out)
     }
 }
