@@ -78,6 +78,11 @@ pub enum Request {
         if_unused: bool,
     },
     DeclareQueue(QueueSpec),
+    /// Makes a queue under a name of the broker's own for this session alone: transient,
+    /// exclusive, gone with its last subscriber. Whoever knows the name can publish to it.
+    OpenMailbox {
+        name: Name,
+    },
     /// Is there such a queue, and how much is in it?
     FindQueue(Name),
     DeleteQueue {

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backlog;
+mod copies;
 mod expire;
 mod get;
 mod leave;
@@ -164,6 +165,7 @@ impl Broker {
                 self.delete_exchange(asker.session, &name, if_unused, journal)
             }
             Request::DeclareQueue(spec) => self.declare_queue(asker.session, spec, journal),
+            Request::OpenMailbox { name } => self.open_mailbox(asker.session, name, journal),
             Request::FindQueue(name) => self.find_queue(asker.session, &name),
             Request::DeleteQueue { name, if_unused, if_empty } => {
                 self.delete_queue(asker.session, &name, if_unused, if_empty, journal, out)

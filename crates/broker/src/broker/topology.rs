@@ -1,6 +1,6 @@
 //! Declaring, deleting and binding.
 
-use super::arguments::{check_exchange, check_headers, check_queue, difference, refusal};
+use super::arguments::{check_exchange, check_headers, check_queue, compare, difference, refusal};
 use super::{Answered, Broker};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Exchange, ExchangeId, Queue, QueueId, Target, VhostId, Way};
@@ -108,17 +108,20 @@ impl Broker {
             };
         }
         self.unreserved(vhost, Object::Exchange, &spec.name)?;
-        check_exchange(&spec.arguments)
-            .map_err(|e| refusal(Object::Exchange, &spec.name, self.ledger.vhost_name(vhost), e))?;
+        check_exchange(&spec.arguments).map_err(|why| {
+            let vhost = self.ledger.vhost_name(vhost);
+            Refusal::Limit(format!("{why} in exchange '{}' in vhost '{vhost}'", spec.name))
+        })?;
         let (id, lasting) = (ExchangeId(self.ledger.fresh_id()), spec.durable);
         let after = self.change(&Change::ExchangeDeclared { vhost, id, spec }, lasting, journal);
         Ok((Answer::Done, after))
     }
 
     pub(super) fn find_exchange(&self, session: SessionId, name: &Name) -> Answered {
-        if !name.is_empty() {
-            self.exchange(self.vhost_of(session)?, name)?;
+        if name.is_empty() {
+            return Err(Refusal::DefaultExchange);
         }
+        self.exchange(self.vhost_of(session)?, name)?;
         Ok((Answer::Done, 0))
     }
 
@@ -183,6 +186,38 @@ impl Broker {
         }
         check_queue(&spec.arguments)
             .map_err(|e| refusal(Object::Queue, &spec.name, self.ledger.vhost_name(vhost), e))?;
+        Ok(self.make_queue(session, vhost, spec, journal))
+    }
+
+    /// A queue of a reserved name for one session, which others can only publish to.
+    pub(super) fn open_mailbox(
+        &mut self,
+        session: SessionId,
+        name: Name,
+        journal: &mut impl Journal,
+    ) -> Answered {
+        let vhost = self.vhost_of(session)?;
+        if self.ledger.queue_named(vhost, &name).is_some() {
+            let vhost = self.ledger.vhost_name(vhost);
+            return Err(Refusal::Reserved { object: Object::Queue, name, vhost });
+        }
+        let spec = QueueSpec {
+            name,
+            durable: false,
+            exclusive: true,
+            auto_delete: true,
+            arguments: Table::default(),
+        };
+        Ok(self.make_queue(session, vhost, spec, journal))
+    }
+
+    fn make_queue(
+        &mut self,
+        session: SessionId,
+        vhost: VhostId,
+        spec: QueueSpec,
+        journal: &mut impl Journal,
+    ) -> (Answer, u64) {
         let id = QueueId(self.ledger.fresh_id());
         let owner = spec.exclusive.then_some(session);
         let (name, lasting) = (spec.name.clone(), spec.durable && owner.is_none());
@@ -191,7 +226,7 @@ impl Broker {
         if let Some(s) = self.dispatch.sessions.get_mut(&session).filter(|_| owner.is_some()) {
             s.owned.push(id);
         }
-        Ok((Answer::Queue { name, messages: 0, consumers: 0 }, after))
+        (Answer::Queue { name, messages: 0, consumers: 0 }, after)
     }
 
     /// A name that no queue of the virtual host has.
@@ -399,5 +434,10 @@ fn unlike_exchange(
         ("auto_delete", received.auto_delete, current.auto_delete),
         ("internal", received.internal, current.internal),
     ];
-    flags.iter().find(|(_, r, c)| r != c).and_then(|(field, r, c)| quoted(field, r, c))
+    let alternate = |spec: &ExchangeSpec| spec.arguments.get("alternate-exchange").cloned();
+    flags
+        .iter()
+        .find(|(_, r, c)| r != c)
+        .and_then(|(field, r, c)| quoted(field, r, c))
+        .or_else(|| compare("alternate-exchange", alternate(received), alternate(current)))
 }

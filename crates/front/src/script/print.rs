@@ -117,6 +117,7 @@ fn request(request: &Request) -> String {
             ]);
             format!("declare-queue \"{}\"{flags}{}", s.name, arguments(&s.arguments))
         }
+        Request::OpenMailbox { name } => format!("open-mailbox \"{name}\""),
         Request::FindQueue(name) => format!("find-queue \"{name}\""),
         Request::DeleteQueue { name, if_unused, if_empty } => {
             let flags = flags([("if-unused", *if_unused), ("if-empty", *if_empty)]);
