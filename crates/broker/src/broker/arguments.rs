@@ -85,10 +85,11 @@ fn queue_type(value: &Value) -> Result<(), String> {
 }
 
 /// Checks an exchange's arguments.
-pub fn check_exchange(arguments: &Table) -> Result<(), Fault> {
+pub fn check_exchange(arguments: &Table) -> Result<(), String> {
     match arguments.get("alternate-exchange") {
-        Some(_) => Err(("alternate-exchange".into(), NOT_YET.into())),
         None => Ok(()),
+        Some(value) if value.as_str().is_some() => Ok(()),
+        Some(value) => Err(format!("invalid type '{}' for arg 'alternate-exchange'", kind(value))),
     }
 }
 
@@ -119,22 +120,26 @@ pub fn refusal(
 pub fn difference(received: &Table, current: &Table) -> Option<(String, String, String)> {
     COMPARED.iter().find_map(|name| {
         let of = |t: &Table| {
-            t.get(name)
-                .filter(|v| *name != "x-queue-type" || v.as_str() != Some("classic"))
-                .cloned()
+            let classic = |v: &&Value| *name == "x-queue-type" && v.as_str() == Some("classic");
+            t.get(name).filter(|v| !classic(v)).cloned()
         };
-        let (r, c) = (of(received), of(current));
-        let same = match (&r, &c) {
-            (None, None) => true,
-            (Some(r), Some(c)) => r.same(c),
-            _ => false,
-        };
-        let (received, current) = match (&r, &c) {
-            (Some(r), Some(c)) => (format!("'{}'", text(r)), format!("'{}'", text(c))),
-            _ => (describe(r.as_ref()), describe(c.as_ref())),
-        };
-        (!same).then(|| (name.to_string(), received, current))
+        compare(name, of(received), of(current))
     })
+}
+
+/// One argument in two declarations; nothing if it is the same.
+pub fn compare(
+    name: &str,
+    received: Option<Value>,
+    current: Option<Value>,
+) -> Option<(String, String, String)> {
+    let (received, current) = match (&received, &current) {
+        (None, None) => return None,
+        (Some(r), Some(c)) if r.same(c) => return None,
+        (Some(r), Some(c)) => (format!("'{}'", text(r)), format!("'{}'", text(c))),
+        (r, c) => (describe(r.as_ref()), describe(c.as_ref())),
+    };
+    Some((name.to_string(), received, current))
 }
 
 /// A value, or its absence, as RabbitMQ's error texts name it.
@@ -154,7 +159,7 @@ fn text(value: &Value) -> String {
 }
 
 /// A type as RabbitMQ names it.
-fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Bool(_) => "bool",
         Value::I8(_) => "byte",

@@ -2,11 +2,12 @@
 //! where they must wait. What must last is in the log before it is confirmed.
 
 use super::Broker;
+use super::copies::{Copies, copies, suspected};
 use super::routes::Routed;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Logged, QueueId, Slice};
+use crate::ledger::{Logged, QueueId, Slice, VhostId};
 use crate::record;
-use lockgate_model::{Event, Lane, Run, SessionId, Ticket, Time};
+use lockgate_model::{Event, Item, Lane, Refusal, Run, SessionId, Ticket, Time};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -16,6 +17,15 @@ struct Confirms {
     from: u32,
     count: u32,
     after: u64,
+}
+
+/// Where messages go.
+struct Steered {
+    queues: Arc<[QueueId]>,
+    /// The end of those that go there.
+    end: usize,
+    /// What to give to the queues in place of the one message.
+    stripped: Option<Arc<Run>>,
 }
 
 impl Broker {
@@ -39,9 +49,8 @@ impl Broker {
         let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
         let mut at = 0;
         while at < run.items.len() {
-            let (queues, end) = match self.route(vhost, run, at) {
-                Ok(Routed::All(queues)) => (queues, alike(run, at)),
-                Ok(Routed::One(queues)) => (queues, at + 1),
+            let Steered { queues, end, stripped } = match self.steer(vhost, run, at) {
+                Ok(steered) => steered,
                 Err(why) => {
                     flush(&mut confirms, session, lane, out);
                     if let Some(l) = self.dispatch.lane(session, lane) {
@@ -55,13 +64,29 @@ impl Broker {
             if queues.is_empty() {
                 self.unrouted(session, lane, run, at, end, out);
             } else {
-                after = self.place(&queues, run, at, end, now, journal, out);
+                let (run, from, to) = stripped.as_ref().map_or((run, at, end), |own| (own, 0, 1));
+                after = self.place(&queues, run, from, to, now, journal, out);
             }
             confirmed(&mut confirms, (end - at) as u32, after, session, lane, out);
             at = end;
         }
         flush(&mut confirms, session, lane, out);
         true
+    }
+
+    /// Where the items from `at` on go, as many as go alike.
+    fn steer(&mut self, vhost: VhostId, run: &Arc<Run>, at: usize) -> Result<Steered, Refusal> {
+        let routed = self.route(vhost, run, at)?;
+        if suspected(run.head(&run.items[at])) {
+            let Copies { keys, stripped } = copies(run, at)?;
+            let queues = self.route_copies(vhost, run, at, &keys)?;
+            return Ok(Steered { queues, end: at + 1, stripped: stripped.map(Arc::new) });
+        }
+        let (queues, end) = match routed {
+            Routed::All(queues) => (queues, alike(run, at)),
+            Routed::One(queues) => (queues, at + 1),
+        };
+        Ok(Steered { queues, end, stripped: None })
     }
 
     fn unrouted(
@@ -210,8 +235,9 @@ impl Broker {
 /// The end of the items from `at` on that go the same way and last alike.
 fn alike(run: &Run, at: usize) -> usize {
     let first = &run.items[at];
-    let same =
-        |i: &&lockgate_model::Item| i.origin == first.origin && i.persistent == first.persistent;
+    let same = |i: &&Item| {
+        i.origin == first.origin && i.persistent == first.persistent && !suspected(run.head(i))
+    };
     at + run.items[at..].iter().take_while(same).count()
 }
 

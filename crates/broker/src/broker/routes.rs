@@ -80,11 +80,35 @@ impl Broker {
         if exchange.spec.internal {
             return Err(Refusal::Internal { name: name.into(), vhost: vhost_name() });
         }
-        Ok(self.walk(exchange, key, run.head(item)))
+        Ok(self.walk(exchange, &[key], run.head(item)))
+    }
+
+    /// Where item `i` goes by these keys beside its own.
+    pub(super) fn route_copies(
+        &self,
+        vhost: VhostId,
+        run: &Run,
+        i: usize,
+        copies: &[Vec<u8>],
+    ) -> Result<Arc<[QueueId]>, Refusal> {
+        let item = &run.items[i];
+        let (name, key) = (run.exchange(item), run.key(item));
+        let keys: Vec<&[u8]> =
+            std::iter::once(key).chain(copies.iter().map(Vec::as_slice)).collect();
+        if name.is_empty() {
+            let named = |k: &&[u8]| self.ledger.queue_named(vhost, std::str::from_utf8(k).ok()?);
+            let mut queues: Vec<QueueId> = keys.iter().filter_map(named).map(|q| q.id).collect();
+            queues.sort_unstable();
+            queues.dedup();
+            return Ok(queues.into());
+        }
+        // It is there and may be published to, or its own route would have been refused.
+        let exchange = self.ledger.exchange_named(vhost, name);
+        Ok(exchange.map(|x| self.walk(x, &keys, run.head(item)).0).unwrap_or_default())
     }
 
     /// Follows the ways out of an exchange, through other exchanges, each once.
-    fn walk(&self, exchange: &Exchange, key: &[u8], head: &[u8]) -> (Arc<[QueueId]>, bool) {
+    fn walk(&self, exchange: &Exchange, keys: &[&[u8]], head: &[u8]) -> (Arc<[QueueId]>, bool) {
         let headers = || {
             let table = Glance::of(head).ok().and_then(|g| g.headers);
             table.and_then(|t| Table::decode(t).ok()).unwrap_or_default()
@@ -94,7 +118,10 @@ impl Broker {
         let mut at = 0;
         while let Some(x) = seen.get(at).and_then(|id| self.ledger.exchanges.get(id)) {
             lasting &= !x.table.reads_headers();
-            x.table.find(key, headers, &mut found);
+            keys.iter().for_each(|key| x.table.find(key, headers, &mut found));
+            if found.is_empty() {
+                found.extend(self.alternate(x));
+            }
             for target in found.drain(..) {
                 match target {
                     Target::Queue(q) => queues.push(q),
@@ -108,5 +135,12 @@ impl Broker {
         queues.sort_unstable();
         queues.dedup();
         (queues.into(), lasting)
+    }
+
+    /// Where an exchange sends what takes none of its ways.
+    fn alternate(&self, exchange: &Exchange) -> Option<Target> {
+        let name = exchange.spec.arguments.get("alternate-exchange")?.as_str()?;
+        let there = self.ledger.exchange_named(exchange.vhost, name)?;
+        Some(Target::Exchange(there.id))
     }
 }
