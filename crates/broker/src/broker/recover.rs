@@ -4,7 +4,7 @@
 use super::Broker;
 use crate::dispatch::Desk;
 use crate::journal::{Journal, Place};
-use crate::ledger::{Extent, Queue, QueueId, Target, VhostId, Way};
+use crate::ledger::{Extent, NUMBER_MAX, Queue, QueueId, Target, VhostId, Way};
 use crate::ranges::Ranges;
 use crate::record::{self, Change, Record, kind};
 use bytes::Bytes;
@@ -53,7 +53,7 @@ impl Broker {
                 self.change(&change, false, journal);
             }
             Record::Enqueued { targets, at, sizes, lifetimes } => {
-                self.restore_entries(&targets, &sizes, place, journal);
+                self.restore_entries(&targets, &sizes, place, journal)?;
                 self.restore_expiry(&targets, at, sizes.len() as u64, &lifetimes);
             }
             Record::Due { queue, due } => {
@@ -69,16 +69,23 @@ impl Broker {
                 }
             }
             Record::Moved { from, targets, count } => {
+                let new = |first| Extent { first, count, skip: 0, place, weight: 0 };
+                if targets.iter().any(|(_, first)| !new(*first).is_possible(0)) {
+                    return Err(Malformed("entries that cannot be"));
+                }
                 self.moved(from, place, &targets, count, journal)
             }
             Record::Held { queue, next, extents, gone } => {
                 let Some(q) = self.ledger.queues.get_mut(&queue) else { return Ok(()) };
                 for (extent, bytes) in extents {
+                    q.line.restore(extent, bytes)?;
                     journal.weigh(extent.place, i64::from(extent.weight) * i64::from(extent.count));
-                    q.line.restore(extent, bytes);
                 }
                 for (from, to) in gone {
                     q.line.settle(from, to, journal, &mut self.freed);
+                }
+                if next > NUMBER_MAX {
+                    return Err(Malformed("a number that cannot be"));
                 }
                 q.line.skip_to(next);
             }
@@ -98,15 +105,16 @@ impl Broker {
         sizes: &[u32],
         place: Place,
         journal: &mut impl Journal,
-    ) {
+    ) -> Result<(), Malformed> {
         let weight = record::weight(place, sizes.len() * targets.len());
         let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
         for (queue, first) in targets {
             let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
             let count = sizes.len() as u32;
+            q.line.restore(Extent { first: *first, count, skip: 0, place, weight }, bytes)?;
             journal.weigh(place, i64::from(weight) * i64::from(count));
-            q.line.restore(Extent { first: *first, count, skip: 0, place, weight }, bytes);
         }
+        Ok(())
     }
 
     fn restore_expiry(

@@ -21,6 +21,12 @@ pub const BLOCK_BYTES: usize = 64 * 1024;
 /// A block is sealed at this many entries, so that its index stays small beside its bytes.
 pub const BLOCK_ENTRIES: u32 = 2048;
 
+/// Above these no log of ours goes: entries of a record, bytes of its messages, numbers of
+/// entries. What claims to is damaged, and arithmetic on it need not be checked below them.
+const COUNT_MAX: u32 = 1 << 27;
+const BYTES_MAX: u64 = 1 << 31;
+pub const NUMBER_MAX: u64 = 1 << 62;
+
 /// Where a block's messages are.
 #[derive(Debug)]
 pub enum Body {
@@ -61,11 +67,21 @@ impl Extent {
         self.first + u64::from(self.count)
     }
 
+    /// True if a log can say so of messages of that many bytes.
+    pub fn is_possible(&self, bytes: u64) -> bool {
+        let counts = (1..=COUNT_MAX).contains(&self.count) && self.skip <= COUNT_MAX;
+        counts && bytes <= BYTES_MAX && self.first <= NUMBER_MAX
+    }
+
     /// The part of it that lies in `from..to`.
     pub fn cut(&self, from: u64, to: u64) -> Option<Extent> {
         let (first, end) = (self.first.max(from), self.end().min(to));
-        let skip = self.skip + first.checked_sub(self.first)? as u32;
-        (first < end).then(|| Extent { first, count: (end - first) as u32, skip, ..*self })
+        (first < end).then(|| Extent {
+            first,
+            count: (end - first) as u32,
+            skip: self.skip + (first - self.first) as u32,
+            ..*self
+        })
     }
 }
 

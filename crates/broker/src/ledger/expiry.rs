@@ -15,7 +15,9 @@ pub struct Expiry(BTreeMap<u64, Ranges>);
 impl Expiry {
     /// Entries `from..to` are due at `ms`.
     pub fn note(&mut self, ms: u64, from: u64, to: u64) {
-        self.0.entry(ms.next_multiple_of(GRAIN_MS)).or_default().insert(from, to);
+        // What is never due is due at the last moment there is.
+        let ms = ms.checked_next_multiple_of(GRAIN_MS).unwrap_or(u64::MAX);
+        self.0.entry(ms).or_default().insert(from, to);
     }
 
     /// When the first are due.

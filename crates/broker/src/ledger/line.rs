@@ -6,7 +6,7 @@
 use super::block::{Block, Body, Extent, PageId};
 use crate::journal::{Journal, Part, Place};
 use crate::ranges::Ranges;
-use lockgate_model::Run;
+use lockgate_model::{Malformed, Run};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -146,7 +146,11 @@ impl Line {
     }
 
     /// Replay: a record holds these entries. `bytes` is what they weigh in memory.
-    pub fn restore(&mut self, extent: Extent, bytes: u64) {
+    /// The newest entries come last, or the log is not one that we wrote.
+    pub fn restore(&mut self, extent: Extent, bytes: u64) -> Result<(), Malformed> {
+        if extent.first < self.next || !extent.is_possible(bytes) {
+            return Err(Malformed("entries that cannot be"));
+        }
         let appendable = self.blocks.back().is_some_and(|b| {
             b.end() == extent.first && !b.is_full() && matches!(b.body, Body::Away(None))
         });
@@ -163,6 +167,7 @@ impl Line {
         }
         self.next = self.next.max(extent.first + u64::from(extent.count));
         self.live += u64::from(extent.count);
+        Ok(())
     }
 
     /// Entries `from..to` are done with; those that are not there are passed over.
@@ -397,7 +402,7 @@ impl Line {
         let mut live = Ranges::default();
         let blocks = self.blocks.iter().skip(self.index_of(first));
         for e in blocks.take_while(|b| b.first < end).flat_map(|b| &b.extents) {
-            if e.place == place {
+            if let Some(e) = e.cut(first, end).filter(|e| e.place == place) {
                 live.insert(e.first, e.end());
             }
         }

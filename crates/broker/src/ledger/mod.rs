@@ -7,7 +7,7 @@ mod expiry;
 mod line;
 mod queue;
 
-pub use block::{Extent, PageId};
+pub use block::{Extent, NUMBER_MAX, PageId};
 pub use exchange::{Exchange, Target, Way, WayKey};
 pub use expiry::{Expiry, lifetime, lifetimes};
 pub use line::{Evicted, Line, Logged, Read, Slice, Wanted};
