@@ -10,6 +10,7 @@ mod content;
 mod deliver;
 mod get;
 mod heart;
+mod mailbox;
 mod publish;
 mod settle;
 mod slots;

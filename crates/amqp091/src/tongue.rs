@@ -236,6 +236,7 @@ fn publish(channel: u16, words: &[String]) -> Result<Vec<u8>, String> {
         expiration: word("expiration"),
         user_id: word("user"),
         message_id: word("id"),
+        reply_to: word("reply_to"),
         headers: (!headers.is_empty()).then_some(headers),
         ..Properties::default()
     };
@@ -328,7 +329,11 @@ impl Tongue for Amqp {
                 let class =
                     if given.get("class").is_empty() { 60 } else { given.short("class")? };
                 let (weight, body_size) = (given.short("weight")?, given.huge("size")?);
-                let head = Header { class, weight, body_size, properties: &[0, 0] };
+                let properties = match given.get("properties") {
+                    "" => vec![0, 0],
+                    hex => unhex(hex)?,
+                };
+                let head = Header { class, weight, body_size, properties: &properties };
                 encode::header(&mut out, channel, &head);
             }
             "body" => {

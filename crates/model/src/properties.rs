@@ -42,32 +42,38 @@ const KIND: u16 = 1 << 5;
 const USER_ID: u16 = 1 << 4;
 const APP_ID: u16 = 1 << 3;
 const CLUSTER_ID: u16 = 1 << 2;
-/// Bits 1 and 0 have no field: 0 would announce a second word of flags.
-const UNUSED: u16 = 0b11;
+/// Announces a second word of flags, which there is not. Bit 1 says nothing at all.
+const CONTINUED: u16 = 1;
 
 /// What routing and storing need to know of a property list, found without allocating.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Glance<'a> {
     /// delivery-mode 2
     pub persistent: bool,
+    /// As given: 1 and 2 have a meaning.
+    pub delivery_mode: Option<u8>,
     /// 0 when absent
     pub priority: u8,
     /// The raw expiration text.
     pub expiration: Option<&'a [u8]>,
     /// The header table with its length in front, not yet looked into.
     pub headers: Option<&'a [u8]>,
+    /// The raw name to reply to.
+    pub reply_to: Option<&'a [u8]>,
     /// The raw user id.
     pub user_id: Option<&'a [u8]>,
 }
 
 impl<'a> Glance<'a> {
-    /// Walks over a whole property list. Fails where a field is cut short, a
-    /// flag has no field, or bytes are left over; tables are not looked into.
+    /// Walks over a whole property list. Fails where a field is cut short, more
+    /// flags are announced, or bytes are left over; tables are not looked into.
     #[inline]
     pub fn of(head: &'a [u8]) -> Result<Glance<'a>, Malformed> {
         // Most messages have a delivery mode only, or nothing.
         match *head {
-            [0x10, 0x00, mode] => Ok(Glance { persistent: mode == 2, ..Glance::default() }),
+            [0x10, 0x00, mode] => {
+                Ok(Glance { persistent: mode == 2, delivery_mode: Some(mode), ..Glance::default() })
+            }
             [0, 0] => Ok(Glance::default()),
             _ => Glance::walk(head),
         }
@@ -79,10 +85,11 @@ impl<'a> Glance<'a> {
         f.short(CONTENT_TYPE)?;
         f.short(CONTENT_ENCODING)?;
         g.headers = f.table(HEADERS)?;
-        g.persistent = f.byte(DELIVERY_MODE)? == Some(2);
+        g.delivery_mode = f.byte(DELIVERY_MODE)?;
+        g.persistent = g.delivery_mode == Some(2);
         g.priority = f.byte(PRIORITY)?.unwrap_or(0);
         f.short(CORRELATION_ID)?;
-        f.short(REPLY_TO)?;
+        g.reply_to = f.short(REPLY_TO)?;
         g.expiration = f.short(EXPIRATION)?;
         f.short(MESSAGE_ID)?;
         f.long(TIMESTAMP)?;
@@ -172,7 +179,7 @@ impl<'a> Fields<'a> {
     fn open(head: &'a [u8]) -> Result<Self, Malformed> {
         let (flags, rest) = head.split_first_chunk::<2>().ok_or(Malformed("no property flags"))?;
         let flags = u16::from_be_bytes(*flags);
-        if flags & UNUSED != 0 {
+        if flags & CONTINUED != 0 {
             return Err(Malformed("unknown property flag"));
         }
         Ok(Fields { flags, rest })
@@ -262,6 +269,7 @@ mod tests {
             (g.priority, g.expiration, g.user_id),
             (9, Some(&b"1000"[..]), Some(&b"guest"[..]))
         );
+        assert_eq!((g.delivery_mode, g.reply_to), (Some(2), Some(&b"r"[..])));
         assert_eq!(Table::decode(g.headers.unwrap()).unwrap().get("k"), Some(&Value::I32(7)));
     }
 
@@ -275,6 +283,13 @@ mod tests {
         }
         head.push(0);
         assert!(Glance::of(&head).is_err());
+    }
+
+    #[test]
+    fn a_flag_that_says_nothing_is_passed_over_and_one_that_announces_more_is_not() {
+        assert!(Glance::of(&[0x10, 2, 2]).unwrap().persistent);
+        assert!(Glance::of(&[0x10, 1, 2]).is_err());
+        assert!(Properties::decode(&[0, 3]).is_err());
     }
 
     #[test]

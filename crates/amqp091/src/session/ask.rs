@@ -34,6 +34,11 @@ pub(super) enum Reply {
         /// Nobody waits for it, but its name must be known before going on.
         silent: bool,
     },
+    /// A mailbox, which is as good as empty and read by one.
+    MailboxFound {
+        name: Name,
+        silent: bool,
+    },
     QueueBound,
     QueueUnbound,
     QueuePurged,
@@ -149,6 +154,14 @@ impl Connection {
                 self.slots.open(lane.0).into_iter().for_each(|c| c.unsure = false);
                 self.reply(lane.0, asked.reply, answer, out)
             }
+            // What others may not touch is there, and that is all that was asked.
+            (
+                Some(Asked { reply: reply @ Reply::MailboxFound { .. }, .. }),
+                Err(Refusal::Locked { .. }),
+            ) => {
+                self.heart.heard(now);
+                self.reply(lane.0, reply, Answer::Done, out)
+            }
             (Some(_), Err(why)) => {
                 self.heart.heard(now);
                 Err(map::fault(&why, ask.id))
@@ -178,6 +191,9 @@ impl Connection {
             (Reply::Got, Answer::Got(got)) => return self.got(channel, got, out),
             (Reply::QueueDeclared { silent }, Answer::Queue { name, messages, consumers }) => {
                 return self.queue_declared(channel, silent, name, messages, consumers, out);
+            }
+            (Reply::MailboxFound { name, silent }, _) => {
+                return self.queue_declared(channel, silent, name, 0, 1, out);
             }
             (Reply::Unsubscribed { consumer, tag, silent }, _) => {
                 return self.unsubscribed(channel, consumer, tag, silent, out);

@@ -160,13 +160,14 @@ impl Connection {
 
     /// The queue of that name; the empty one means the one last declared here.
     pub(super) fn queue_named(&mut self, n: u16, given: &str) -> Result<Name, Fault> {
-        if !given.is_empty() {
-            return Ok(clean(given));
-        }
-        self.channel(n)?
-            .last_queue
-            .clone()
-            .ok_or_else(|| Fault::new(Code::NotFound, "no previously declared queue"))
+        let last = |c: &mut Channel| c.last_queue.clone();
+        let name = match given.is_empty() {
+            true => last(self.channel(n)?)
+                .ok_or_else(|| Fault::new(Code::NotFound, "no previously declared queue"))?,
+            false => clean(given),
+        };
+        self.not_a_mailbox(&name)?;
+        Ok(name)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::publish::PUBLISH;
 use super::slots::State;
-use super::{Connection, Partial, Step, unknown_frame};
+use super::{Connection, Partial, Step, mailbox, unknown_frame};
 use crate::decode;
 use crate::error::{Code, Fault};
 use crate::frame::{END, Head, Kind};
@@ -51,6 +51,8 @@ pub(super) struct Assembly {
 pub(super) struct Checked {
     pub(super) persistent: bool,
     pub(super) priority: u8,
+    /// The reply goes to the channel's mailbox, whose name is to be put in.
+    pub(super) to_mailbox: bool,
 }
 
 impl Assembly {
@@ -64,7 +66,7 @@ impl Assembly {
         };
         let exchange = add(target.exchange.as_bytes());
         let (key, head) = (add(&target.key), add(head));
-        let Checked { persistent, priority } = checked;
+        let Checked { persistent, priority, .. } = checked;
         let mandatory = target.mandatory;
         Assembly { bytes, exchange, key, head, mandatory, persistent, priority, left }
     }
@@ -169,10 +171,15 @@ impl Connection {
             return Err(Fault::new(Code::PreconditionFailed, text).at(PUBLISH));
         }
         let checked = check(header.properties, &self.client.user)?;
+        let renamed = match checked.to_mailbox {
+            true => Some(self.with_mailbox(n, header.properties)?),
+            false => None,
+        };
+        let properties = renamed.as_deref().unwrap_or(header.properties);
         let channel = self.channel(n)?;
         if let Content::Header(target) = &channel.content {
             let left = usize::try_from(header.body_size).unwrap_or(usize::MAX);
-            let assembly = Assembly::new(target, header.properties, checked, left);
+            let assembly = Assembly::new(target, properties, checked, left);
             channel.content = Content::Body(Box::new(assembly));
         }
         self.body_done(n, out);
@@ -247,6 +254,10 @@ pub(super) fn check(properties: &[u8], user: &str) -> Result<Checked, Fault> {
     if let Some(text) = glance.expiration {
         check_expiration(text)?;
     }
+    if let Some(mode @ (0 | 3..)) = glance.delivery_mode {
+        let text = format!("invalid message: {{delivery_mode_unknown,{mode}}}");
+        return Err(Fault::new(Code::PreconditionFailed, text).at(PUBLISH));
+    }
     if let Some(id) = glance.user_id
         && id != user.as_bytes()
     {
@@ -256,7 +267,11 @@ pub(super) fn check(properties: &[u8], user: &str) -> Result<Checked, Fault> {
         );
         return Err(Fault::new(Code::PreconditionFailed, text).at(PUBLISH));
     }
-    Ok(Checked { persistent: glance.persistent, priority: glance.priority })
+    Ok(Checked {
+        persistent: glance.persistent,
+        priority: glance.priority,
+        to_mailbox: glance.reply_to == Some(mailbox::REPLY_TO.as_bytes()),
+    })
 }
 
 /// Milliseconds as text; the complaints are those of RabbitMQ's parser.

@@ -249,7 +249,7 @@ impl Building {
         };
         let origin = self.origin(input, method)?;
         let head = Range::new(head.at as usize + 12, properties.len());
-        let Checked { persistent, priority } = self.check(input, head, limits.user)?;
+        let Checked { persistent, priority, .. } = self.check(input, head, limits.user)?;
         if self.items.capacity() == 0 {
             // As many more as would fit if they were all like the first.
             self.items.reserve((input.len() - at) / (end - at) + 1);
@@ -278,6 +278,9 @@ impl Building {
             return Ok(checked);
         }
         let checked = check(head.of(input), user).map_err(|_| Fast::Slow)?;
+        if checked.to_mailbox {
+            return Err(Fast::Slow);
+        }
         (self.head, self.checked) = (head, Some(checked));
         Ok(checked)
     }

@@ -3,6 +3,7 @@
 
 use super::confirm::Confirms;
 use super::content::Content;
+use super::mailbox::Mailbox;
 use super::tx::Transaction;
 use crate::inflight::Inflight;
 use lockgate_model::Name;
@@ -23,6 +24,8 @@ pub(super) struct Channel {
     pub(super) last_queue: Option<Name>,
     /// What consumers to come may hold unsettled.
     pub(super) prefetch: Option<u32>,
+    /// Where replies to this channel go, if it reads them.
+    pub(super) mailbox: Option<Mailbox>,
     /// Something was asked without waiting whose refusal may still come.
     pub(super) unsure: bool,
 }
@@ -37,6 +40,7 @@ impl Channel {
             tags: BTreeMap::new(),
             last_queue: None,
             prefetch: None,
+            mailbox: None,
             unsure: false,
         }
     }

@@ -1,6 +1,6 @@
 //! Subscriptions: qos, consume, cancel in both directions.
 
-use super::{Connection, Reply, Subscribed};
+use super::{Connection, Reply, Subscribed, mailbox};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
@@ -69,17 +69,17 @@ impl Connection {
         wanted: Wanted,
         out: &mut Output,
     ) -> Result<(), Fault> {
+        let replies = queue == mailbox::REPLY_TO;
         let queue = self.queue_named(n, queue)?;
         self.handles = self.handles.wrapping_add(1).max(1);
         let handle = self.handles;
-        let tag = if tag.is_empty() { generated_tag(self.seed, handle) } else { Name::from(tag) };
+        let tag = if tag.is_empty() { mailbox::tag(self.seed, handle) } else { Name::from(tag) };
         let channel = self.channel(n)?;
         if channel.tags.contains_key(&tag) {
             let text = format!("attempt to reuse consumer tag '{tag}'");
             return Err(Fault::new(Code::NotAllowed, text));
         }
-        channel.tags.insert(tag.clone(), handle);
-        let request = Request::Subscribe(Subscription {
+        let mut subscription = Subscription {
             queue,
             consumer: Consumer(handle),
             tag: tag.clone(),
@@ -87,7 +87,12 @@ impl Connection {
             exclusive: wanted.exclusive,
             limit: channel.prefetch,
             arguments: wanted.arguments,
-        });
+        };
+        if replies {
+            self.open_mailbox(n, id, &mut subscription, out)?;
+        }
+        self.channel(n)?.tags.insert(tag.clone(), handle);
+        let request = Request::Subscribe(subscription);
         self.consumers.insert(handle, Subscribed { channel: n, tag: tag.clone() });
         let reply = (!wanted.no_wait).then_some(Reply::Subscribed(tag));
         self.ask(n, id, request, reply, out);
@@ -146,6 +151,7 @@ impl Connection {
         let gone = self.consumers.remove(&consumer)?;
         if let Some(channel) = self.slots.open(gone.channel) {
             channel.tags.remove(&gone.tag);
+            channel.mailbox.take_if(|m| m.consumer == consumer);
         }
         Some(gone)
     }
@@ -157,16 +163,4 @@ struct Wanted {
     exclusive: bool,
     no_wait: bool,
     arguments: Table,
-}
-
-/// A tag that no other consumer of any connection is likely to have.
-fn generated_tag(seed: u64, handle: u32) -> Name {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bits = u128::from(seed) << 32 | u128::from(handle);
-    let mut tag = String::from("amq.ctag-");
-    for _ in 0..16 {
-        tag.push(char::from(LETTERS[(bits & 63) as usize]));
-        bits >>= 6;
-    }
-    Name::from(tag)
 }

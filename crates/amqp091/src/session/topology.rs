@@ -1,7 +1,7 @@
 //! Exchanges, queues and bindings: each method is one request, each answer one reply.
 
 use super::channel::clean;
-use super::{Connection, Reply, short_count};
+use super::{Connection, Reply, mailbox, short_count};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use bytes::Bytes;
@@ -69,6 +69,9 @@ impl Connection {
         let (request, reply, no_wait) = match method {
             Method::QueueDeclare { queue, passive, no_wait, .. } => {
                 let name = clean(queue);
+                if let Some(done) = self.declare_mailbox(n, id, &name, no_wait, out) {
+                    return done;
+                }
                 let request = if passive {
                     Request::FindQueue(name.clone())
                 } else {
@@ -77,6 +80,7 @@ impl Connection {
                 return self.declare_queue(n, id, name, request, no_wait, out);
             }
             Method::QueueBind { queue, exchange, routing_key, no_wait, arguments, .. } => {
+                mailbox::unbindable(queue)?;
                 let binding = self.queue_binding(n, queue, exchange, routing_key, arguments)?;
                 (Request::Bind(binding), Reply::QueueBound, no_wait)
             }

@@ -39,4 +39,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { connect channel topology publish confirm consume settle get tx frames }
+scripts! { connect channel topology publish confirm consume settle get tx frames reply }

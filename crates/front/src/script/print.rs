@@ -64,7 +64,11 @@ pub fn messages(run: &Run) -> impl Iterator<Item = String> + '_ {
         if run.origin(item).mandatory {
             line += " mandatory";
         }
-        if let Ok(Properties { headers: Some(headers), .. }) = Properties::decode(run.head(item)) {
+        let properties = Properties::decode(run.head(item)).unwrap_or_default();
+        if let Some(to) = properties.reply_to {
+            line += &format!(" reply-to=\"{}\"", to.escape_ascii());
+        }
+        if let Some(headers) = properties.headers {
             line += &format!(" headers={}", table(&headers));
         }
         line
