@@ -206,3 +206,16 @@ fn copies_that_are_no_list_break_the_strand() {
     );
     assert_eq!(w.got("a").0, 0);
 }
+
+#[test]
+fn a_transaction_that_cannot_be_done_whole_does_nothing() {
+    let mut w = World::with(&["a"]);
+    let step = |exchange: &str| {
+        Step::Publish(Arc::new(Run::single(exchange, b"a", &[0, 0], b"body", false)))
+    };
+    let refused = w.ask(Request::Commit(vec![step(""), step("nowhere")]));
+    assert!(matches!(refused, Err(Refusal::Missing { .. })), "{refused:?}");
+    assert_eq!(w.got("a").0, 0);
+    w.ask(Request::Commit(vec![step(""), step("")])).unwrap();
+    assert_eq!(w.got("a").0, 2);
+}

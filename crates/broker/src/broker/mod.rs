@@ -214,7 +214,8 @@ impl Broker {
         Ok((Answer::Done, 0))
     }
 
-    /// A transaction: all its records stand between two marks, so that replay takes all or none.
+    /// A transaction: nothing of it is done unless all can be, and its records stand between
+    /// two marks, so that replay takes all or none.
     fn commit(
         &mut self,
         asker: Asker,
@@ -223,13 +224,17 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> Answered {
+        for step in &steps {
+            if let Step::Publish(run) = step {
+                self.check_routes(asker.session, run)?;
+            }
+        }
         self.log_settled(journal);
         journal.append(record::kind::BEGIN, |_| {});
-        let mut fine = true;
         for step in steps {
             match step {
                 Step::Publish(run) => {
-                    fine &= self.publish(asker.session, asker.lane, &run, None, now, journal, out);
+                    self.publish(asker.session, asker.lane, &run, None, now, journal, out);
                 }
                 Step::Settle { lease, from, count, outcome } => {
                     self.settle(asker.session, lease, from, count, outcome, journal);
@@ -238,11 +243,7 @@ impl Broker {
         }
         self.log_settled(journal);
         let end = journal.append(record::kind::END, |_| {});
-        if fine {
-            Ok((Answer::Done, end.end()))
-        } else {
-            Err(Refusal::Limit("partial tx completion".into()))
-        }
+        Ok((Answer::Done, end.end()))
     }
 
     /// Makes a change, in the log too if it is to last; returns what its answer must wait for.

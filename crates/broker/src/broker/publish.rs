@@ -29,7 +29,7 @@ struct Steered {
 }
 
 impl Broker {
-    /// Publishes a run. False if it was refused on the way.
+    /// Publishes a run, up to the first message that is refused.
     #[allow(clippy::too_many_arguments)] // the command's fields, and the turn's
     pub(super) fn publish(
         &mut self,
@@ -40,11 +40,11 @@ impl Broker {
         now: Time,
         journal: &mut impl Journal,
         out: &mut Effects,
-    ) -> bool {
-        let Some(state) = self.dispatch.sessions.get_mut(&session) else { return false };
-        let Some(vhost) = state.vhost else { return false };
+    ) {
+        let Some(state) = self.dispatch.sessions.get_mut(&session) else { return };
+        let Some(vhost) = state.vhost else { return };
         if state.lane(lane).broken {
-            return false;
+            return;
         }
         let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
         let mut at = 0;
@@ -57,7 +57,7 @@ impl Broker {
                         l.broken = true;
                     }
                     out.now(session, Event::Broken { lane, why });
-                    return false;
+                    return;
                 }
             };
             let mut after = 0;
@@ -71,7 +71,21 @@ impl Broker {
             at = end;
         }
         flush(&mut confirms, session, lane, out);
-        true
+    }
+
+    /// Whether all of a run could be published.
+    pub(super) fn check_routes(
+        &mut self,
+        session: SessionId,
+        run: &Arc<Run>,
+    ) -> Result<(), Refusal> {
+        let vhost = self.dispatch.sessions.get(&session).and_then(|s| s.vhost);
+        let Some(vhost) = vhost else { return Ok(()) };
+        let mut at = 0;
+        while at < run.items.len() {
+            at = self.steer(vhost, run, at)?.end;
+        }
+        Ok(())
     }
 
     /// Where the items from `at` on go, as many as go alike.
