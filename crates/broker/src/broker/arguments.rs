@@ -13,9 +13,7 @@ const MISSING: &[&str] = &[
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
     "x-dead-letter-strategy",
-    "x-max-length",
     "x-max-length-bytes",
-    "x-overflow",
     "x-max-priority",
     "x-single-active-consumer",
     "x-delivery-limit",
@@ -27,7 +25,8 @@ const MISSING: &[&str] = &[
 ];
 
 /// Queue arguments that two declarations of one queue must agree on.
-const COMPARED: &[&str] = &["x-expires", "x-message-ttl", "x-queue-type"];
+const COMPARED: &[&str] =
+    &["x-expires", "x-message-ttl", "x-max-length", "x-overflow", "x-queue-type"];
 
 /// Largest time in an argument: what RabbitMQ's timers take (about 49 days).
 const MILLIS_MAX: i64 = u32::MAX as i64;
@@ -41,6 +40,8 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
         let checked = match &**name {
             "x-expires" => millis(value, 1),
             "x-message-ttl" => millis(value, 0),
+            "x-max-length" => count(value),
+            "x-overflow" => overflow(value),
             "x-queue-type" => queue_type(value),
             "x-queue-mode" => one_of(value, "queue mode", &["default", "lazy"]),
             missing if MISSING.contains(&missing) => Err(NOT_YET.to_string()),
@@ -66,6 +67,23 @@ fn millis(value: &Value, least: i64) -> Result<(), String> {
         Some(n) if n < least => Err(format!("{{value_zero,{n}}}")),
         Some(n) if n > MILLIS_MAX => Err(format!("{{value_too_large,{n}}}")),
         Some(_) => Ok(()),
+    }
+}
+
+fn count(value: &Value) -> Result<(), String> {
+    match value.as_int() {
+        None => Err(format!("\"expected integer, got {}\"", kind(value))),
+        Some(n) if n < 0 => Err(format!("{{value_negative,{n}}}")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn overflow(value: &Value) -> Result<(), String> {
+    match value.as_str() {
+        None => Err(format!("{{unacceptable_type,{}}}", kind(value))),
+        Some("drop-head" | "reject-publish") => Ok(()),
+        Some("reject-publish-dlx") => Err(NOT_YET.into()),
+        Some(_) => Err("invalid_overflow".into()),
     }
 }
 

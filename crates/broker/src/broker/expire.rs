@@ -19,11 +19,11 @@ impl Broker {
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
         let own =
             |i: &lockgate_model::Item| run.head(i).first().is_some_and(|flags| flags & 1 != 0);
-        if q.lifetime().is_none() && !run.items[from..to].iter().any(own) {
+        if q.rules.lifetime.is_none() && !run.items[from..to].iter().any(own) {
             return;
         }
         let (mut at, now) = (first, self.now.millis());
-        for (lives, count) in lifetimes(run, from, to, q.lifetime()) {
+        for (lives, count) in lifetimes(run, from, to, q.rules.lifetime) {
             if let Some(ms) = lives {
                 q.expiry.note(now.saturating_add(ms), at, at + count);
             }
@@ -38,7 +38,7 @@ impl Broker {
     pub(super) fn arm(&mut self, queue: QueueId) {
         let Some(q) = self.ledger.queues.get(&queue) else { return };
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
-        let unused = q.idle_limit().filter(|_| desk.subscribers.is_empty());
+        let unused = q.rules.idle.filter(|_| desk.subscribers.is_empty());
         let idle = unused.map(|ms| desk.used.millis().saturating_add(ms));
         if let Some(ms) = idle.into_iter().chain(q.expiry.next()).min()
             && ms < desk.armed.unwrap_or(u64::MAX)
@@ -85,7 +85,7 @@ impl Broker {
 
     fn is_forsaken(&self, queue: QueueId, now: u64) -> bool {
         let Some(desk) = self.dispatch.desks.get(&queue) else { return false };
-        let limit = self.ledger.queues.get(&queue).and_then(|q| q.idle_limit());
+        let limit = self.ledger.queues.get(&queue).and_then(|q| q.rules.idle);
         let unused = limit.filter(|_| desk.subscribers.is_empty());
         unused.is_some_and(|ms| desk.used.millis().saturating_add(ms) <= now)
     }

@@ -72,6 +72,7 @@ impl Broker {
                 }
             }
             self.drop_late(lease.queue, journal);
+            self.trim_to_bound(lease.queue, journal);
             self.dispatch.wake(lease.queue);
         }
     }

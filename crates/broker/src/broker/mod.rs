@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backlog;
+mod bound;
 mod copies;
 mod expire;
 mod get;
@@ -49,6 +50,8 @@ pub struct Counts {
     pub unroutable: u64,
     /// Gone because their time had run out.
     pub expired: u64,
+    /// Gone because their queue was full.
+    pub dropped: u64,
 }
 
 /// The broker.
@@ -69,6 +72,7 @@ pub struct Broker {
     random: u64,
     unroutable: u64,
     expired: u64,
+    dropped: u64,
     /// The latest time that anybody told.
     now: Time,
     /// When queues want to be looked at, in milliseconds.
@@ -104,6 +108,7 @@ impl Broker {
             random: settings.seed,
             unroutable: 0,
             expired: 0,
+            dropped: 0,
             now: Time::default(),
             timers: BTreeSet::new(),
             farewells: Vec::new(),
@@ -316,6 +321,7 @@ impl Broker {
             resident: self.resident,
             unroutable: self.unroutable,
             expired: self.expired,
+            dropped: self.dropped,
         }
     }
 

@@ -19,6 +19,14 @@ struct Confirms {
     after: u64,
 }
 
+/// What became of messages given to queues.
+struct Placed {
+    /// So many of the first were taken by all of them.
+    taken: usize,
+    /// What their confirmation must wait for.
+    after: u64,
+}
+
 /// Where messages go.
 struct Steered {
     queues: Arc<[QueueId]>,
@@ -60,14 +68,18 @@ impl Broker {
                     return;
                 }
             };
-            let mut after = 0;
+            let mut placed = Placed { taken: end - at, after: 0 };
             if queues.is_empty() {
                 self.unrouted(session, lane, run, at, end, out);
             } else {
                 let (run, from, to) = stripped.as_ref().map_or((run, at, end), |own| (own, 0, 1));
-                after = self.place(&queues, run, from, to, now, journal, out);
+                placed = self.place(&queues, run, from, to, now, journal, out);
             }
-            confirmed(&mut confirms, (end - at) as u32, after, session, lane, out);
+            confirmed(&mut confirms, placed.taken as u32, placed.after, session, lane, out);
+            if placed.taken < end - at {
+                flush(&mut confirms, session, lane, out);
+                rejected(&mut confirms, (end - at - placed.taken) as u32, session, lane, out);
+            }
             at = end;
         }
         flush(&mut confirms, session, lane, out);
@@ -120,7 +132,7 @@ impl Broker {
         }
     }
 
-    /// Gives items `from..to` to queues. Returns what their confirmation must wait for.
+    /// Gives items `from..to` to queues.
     #[allow(clippy::too_many_arguments)] // the command's fields, and the turn's
     fn place(
         &mut self,
@@ -131,8 +143,9 @@ impl Broker {
         now: Time,
         journal: &mut impl Journal,
         out: &mut Effects,
-    ) -> u64 {
+    ) -> Placed {
         let persistent = run.items[from].persistent;
+        let mut placed = Placed { taken: to - from, after: 0 };
         // Queues that must log, each with the first item it still has to keep.
         let mut logging: SmallVec<[(usize, QueueId); 4]> = SmallVec::new();
         for &queue in queues {
@@ -140,18 +153,23 @@ impl Broker {
             if kept == to {
                 continue;
             }
-            if persistent && self.ledger.queues.get(&queue).is_some_and(|q| q.is_logged()) {
+            let Some(q) = self.ledger.queues.get(&queue) else { continue };
+            let logs = persistent && q.is_logged();
+            if q.rules.rejects() {
+                let (end, wait) = self.store_within(queue, run, kept, to, logs, now, journal, out);
+                placed.taken = placed.taken.min(end - from);
+                placed.after = placed.after.max(wait);
+            } else if logs {
                 logging.push((kept, queue));
             } else {
                 self.store(queue, run, kept, to, None, journal, out);
             }
         }
         logging.sort_unstable();
-        let mut after = 0;
         for group in logging.chunk_by(|a, b| a.0 == b.0) {
-            after = self.log(group, run, to, now, journal, out);
+            placed.after = placed.after.max(self.log(group, run, to, now, journal, out));
         }
-        after
+        placed
     }
 
     /// Straight through: an empty queue whose subscribers take without settling keeps nothing.
@@ -184,7 +202,7 @@ impl Broker {
     }
 
     /// One record for all queues that keep the same items; the bodies are written once.
-    fn log(
+    pub(super) fn log(
         &mut self,
         group: &[(usize, QueueId)],
         run: &Arc<Run>,
@@ -210,7 +228,7 @@ impl Broker {
 
     /// Appends items to a queue's line, and serves them while they are at hand.
     #[allow(clippy::too_many_arguments)] // what, where, and the turn's
-    fn store(
+    pub(super) fn store(
         &mut self,
         queue: QueueId,
         run: &Arc<Run>,
@@ -226,6 +244,22 @@ impl Broker {
         self.resident += q.line.resident() - before;
         self.note_expiry(queue, first, run, from, to);
         self.shrink(queue, out);
+        self.offer(queue, run, from, to, first, journal, out);
+        self.trim_to_bound(queue, journal);
+    }
+
+    /// Serves items that have just been stored, the entries from `first` on, while they are at hand.
+    #[allow(clippy::too_many_arguments)] // what, where, and the turn's
+    fn offer(
+        &mut self,
+        queue: QueueId,
+        run: &Arc<Run>,
+        from: usize,
+        to: usize,
+        first: u64,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         if desk.ring.is_empty() {
             return;
@@ -282,4 +316,18 @@ fn flush(confirms: &mut Option<Confirms>, session: SessionId, lane: Lane, out: &
     c.from += c.count;
     c.count = 0;
     c.after = 0;
+}
+
+fn rejected(
+    confirms: &mut Option<Confirms>,
+    count: u32,
+    session: SessionId,
+    lane: Lane,
+    out: &mut Effects,
+) {
+    if let Some(c) = confirms {
+        let first = Ticket(c.first.0 + u64::from(c.from));
+        out.now(session, Event::Rejected { lane, first, count });
+        c.from += count;
+    }
 }

@@ -126,7 +126,7 @@ impl Broker {
     ) {
         for (queue, first) in targets {
             let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
-            let limit = q.lifetime();
+            let limit = q.rules.lifetime;
             if let Some(ms) = limit {
                 q.expiry.note(at.millis().saturating_add(ms), *first, first + count);
             }

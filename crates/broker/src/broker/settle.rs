@@ -42,6 +42,7 @@ impl Broker {
                 Outcome::Requeue => {
                     desk.give_back(first, step, to - from);
                     self.drop_late(queue, journal);
+                    self.trim_to_bound(queue, journal);
                     self.dispatch.wake(queue);
                 }
             }

@@ -6,12 +6,14 @@ mod exchange;
 mod expiry;
 mod line;
 mod queue;
+mod rules;
 
 pub use block::{Extent, NUMBER_MAX, PageId};
 pub use exchange::{Exchange, Target, Way, WayKey};
 pub use expiry::{Expiry, lifetime, lifetimes};
 pub use line::{Evicted, Line, Logged, Read, Slice, Wanted};
 pub use queue::Queue;
+pub use rules::Rules;
 
 use crate::journal::Journal;
 use crate::record::Change;
@@ -149,6 +151,7 @@ impl Ledger {
             id,
             vhost,
             spec: spec.clone(),
+            rules: Rules::of(&spec.arguments),
             owner: None,
             line: Line::default(),
             seen: 0,

@@ -3,6 +3,7 @@
 use super::exchange::WayKey;
 use super::expiry::Expiry;
 use super::line::Line;
+use super::rules::Rules;
 use super::{ExchangeId, QueueId, VhostId};
 use hashbrown::HashSet;
 use lockgate_model::{QueueSpec, SessionId};
@@ -16,6 +17,8 @@ pub struct Queue {
     pub vhost: VhostId,
     /// As declared.
     pub spec: QueueSpec,
+    /// What its arguments ask of it.
+    pub rules: Rules,
     /// The session it is exclusive to.
     pub owner: Option<SessionId>,
     /// Its entries.
@@ -29,21 +32,6 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// How long its entries live at most, in milliseconds.
-    pub fn lifetime(&self) -> Option<u64> {
-        self.millis("x-message-ttl")
-    }
-
-    /// How long it lives without being used, in milliseconds.
-    pub fn idle_limit(&self) -> Option<u64> {
-        self.millis("x-expires")
-    }
-
-    fn millis(&self, argument: &str) -> Option<u64> {
-        let value = self.spec.arguments.get(argument)?;
-        value.as_int().and_then(|n| u64::try_from(n).ok())
-    }
-
     /// True if it is in the log: what dies with its session never is.
     pub fn is_logged(&self) -> bool {
         self.spec.durable && self.owner.is_none()

@@ -1,0 +1,50 @@
+//! What a queue's arguments ask of it, read once when it is declared.
+
+use lockgate_model::{Table, Value};
+
+/// What becomes of messages that a full queue has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The oldest go.
+    #[default]
+    DropHead,
+    /// The new ones are not taken.
+    Reject,
+}
+
+/// The rules of one queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How long its entries live at most, in milliseconds.
+    pub lifetime: Option<u64>,
+    /// How long it lives without being used, in milliseconds.
+    pub idle: Option<u64>,
+    /// Most entries that may wait; those in somebody's hands do not count.
+    pub length_max: Option<u64>,
+    /// What happens to the rest.
+    pub overflow: Overflow,
+}
+
+impl Rules {
+    /// Reads arguments that have been checked.
+    pub fn of(arguments: &Table) -> Rules {
+        let number = |name: &str| {
+            let n = arguments.get(name).and_then(Value::as_int)?;
+            u64::try_from(n).ok()
+        };
+        Rules {
+            lifetime: number("x-message-ttl"),
+            idle: number("x-expires"),
+            length_max: number("x-max-length"),
+            overflow: match arguments.get("x-overflow").and_then(Value::as_str) {
+                Some("reject-publish") => Overflow::Reject,
+                _ => Overflow::DropHead,
+            },
+        }
+    }
+
+    /// True if it refuses what it has no room for.
+    pub fn rejects(&self) -> bool {
+        self.length_max.is_some() && self.overflow == Overflow::Reject
+    }
+}
