@@ -10,8 +10,6 @@ const NOT_YET: &str = "not supported yet";
 
 /// Queue arguments that are not there yet.
 const MISSING: &[&str] = &[
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
     "x-dead-letter-strategy",
     "x-max-length-bytes",
     "x-max-priority",
@@ -42,6 +40,7 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
             "x-message-ttl" => millis(value, 0),
             "x-max-length" => count(value),
             "x-overflow" => overflow(value),
+            "x-dead-letter-routing-key" => letter_key(value, arguments),
             "x-queue-type" => queue_type(value),
             "x-queue-mode" => one_of(value, "queue mode", &["default", "lazy"]),
             missing if MISSING.contains(&missing) => Err(NOT_YET.to_string()),
@@ -81,9 +80,16 @@ fn count(value: &Value) -> Result<(), String> {
 fn overflow(value: &Value) -> Result<(), String> {
     match value.as_str() {
         None => Err(format!("{{unacceptable_type,{}}}", kind(value))),
-        Some("drop-head" | "reject-publish") => Ok(()),
-        Some("reject-publish-dlx") => Err(NOT_YET.into()),
+        Some("drop-head" | "reject-publish" | "reject-publish-dlx") => Ok(()),
         Some(_) => Err("invalid_overflow".into()),
+    }
+}
+
+fn letter_key(value: &Value, arguments: &Table) -> Result<(), String> {
+    match (value.as_str(), arguments.get("x-dead-letter-exchange")) {
+        (None, _) => Err(format!("{{unacceptable_type,{}}}", kind(value))),
+        (Some(_), None) => Err("routing_key_but_no_dlx_defined".into()),
+        (Some(_), Some(_)) => Ok(()),
     }
 }
 
@@ -99,6 +105,16 @@ fn queue_type(value: &Value) -> Result<(), String> {
     match value.as_str() {
         Some("quorum" | "stream") => Err(NOT_YET.into()),
         _ => one_of(value, "queue type", &["classic"]),
+    }
+}
+
+/// Checks what names an exchange among a queue's arguments.
+pub fn check_letters(arguments: &Table) -> Result<(), String> {
+    match arguments.get("x-dead-letter-exchange") {
+        Some(v) if v.as_str().is_none() => {
+            Err(format!("invalid type '{}' for arg 'x-dead-letter-exchange'", kind(v)))
+        }
+        _ => Ok(()),
     }
 }
 

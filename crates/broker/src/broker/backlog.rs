@@ -71,6 +71,7 @@ impl Broker {
         out: &mut Effects,
     ) {
         self.expire(queue, journal);
+        self.bury(queue, journal, out);
         self.serve_waiting(queue, journal, out);
         loop {
             let Some(q) = self.ledger.queues.get_mut(&queue) else { return };

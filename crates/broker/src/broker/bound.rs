@@ -1,8 +1,8 @@
 //! Bounds: a queue that may hold so much and no more.
 
-use super::Broker;
+use super::{Broker, Reason};
 use crate::journal::{Effects, Journal};
-use crate::ledger::QueueId;
+use crate::ledger::{Overflow, QueueId, Slice};
 use lockgate_model::{Run, Time};
 use std::sync::Arc;
 
@@ -44,6 +44,28 @@ impl Broker {
         (at, after)
     }
 
+    /// Items that a full queue did not take: they die there if it wants them to.
+    pub(super) fn refuse(
+        &mut self,
+        queue: QueueId,
+        run: &Arc<Run>,
+        from: usize,
+        to: usize,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        let Some(q) = self.ledger.queues.get(&queue).filter(|_| from < to) else { return };
+        if q.rules.overflow != Overflow::RejectDead {
+            return;
+        }
+        let (item, count) = (from as u32, (to - from) as u32);
+        let slice = Slice { run: Arc::clone(run), item, first: 0, count };
+        if let Some(letter) = q.rules.dead_letter.clone() {
+            let (vhost, name) = (q.vhost, q.spec.name.clone());
+            self.send_letters(vhost, &name, &letter, &slice, Reason::MaxLength, journal, out);
+        }
+    }
+
     /// Drops the oldest of a queue that holds more than it may.
     pub(super) fn trim_to_bound(&mut self, queue: QueueId, journal: &mut impl Journal) {
         let Some(q) = self.ledger.queues.get(&queue) else { return };
@@ -55,7 +77,8 @@ impl Broker {
             let Some((from, to, returned)) = desk.upcoming(&q.line) else { return };
             let count = excess.min(to - from).min(u64::from(u32::MAX)) as u32;
             desk.took(from, count, returned);
-            let went = self.settle_range(queue, from, from + u64::from(count), journal);
+            let to = from + u64::from(count);
+            let went = self.die(queue, from, to, Reason::MaxLength, journal);
             self.dropped += went;
             excess -= went.min(excess);
         }

@@ -1,6 +1,6 @@
 //! Time passes: entries expire, and queues that nobody uses.
 
-use super::Broker;
+use super::{Broker, Reason};
 use crate::dispatch::Desk;
 use crate::journal::{Effects, Journal};
 use crate::ledger::{QueueId, lifetimes};
@@ -113,7 +113,7 @@ impl Broker {
                 desk.late.remove(*from, *to);
             }
             for (from, to) in ready {
-                self.expired += self.settle_range(queue, from, to, journal);
+                self.expired += self.die(queue, from, to, Reason::Expired, journal);
             }
         }
         self.trim_late(queue);
@@ -123,7 +123,7 @@ impl Broker {
     pub(super) fn drop_late(&mut self, queue: QueueId, journal: &mut impl Journal) {
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         for (from, to) in desk.take_late() {
-            self.expired += self.settle_range(queue, from, to, journal);
+            self.expired += self.die(queue, from, to, Reason::Expired, journal);
         }
     }
 

@@ -89,6 +89,6 @@ impl Broker {
     /// Messages of a queue that nobody holds.
     pub(super) fn waiting_messages(&self, queue: QueueId) -> u64 {
         let live = self.ledger.queues.get(&queue).map_or(0, |q| q.line.live());
-        live - self.dispatch.desks.get(&queue).map_or(0, |d| d.leased)
+        live - self.dispatch.desks.get(&queue).map_or(0, |d| d.leased + d.dying_count)
     }
 }

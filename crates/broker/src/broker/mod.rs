@@ -5,6 +5,7 @@ mod arguments;
 mod backlog;
 mod bound;
 mod copies;
+mod dead;
 mod expire;
 mod get;
 mod leave;
@@ -19,6 +20,7 @@ use crate::dispatch::{Desk, Dispatch, SessionState};
 use crate::journal::{Effect, Effects, Io, Journal};
 use crate::ledger::{Ledger, PageId, QueueId};
 use crate::record::{self, Change};
+pub use dead::Reason;
 use lockgate_model::{
     Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
 };
@@ -52,6 +54,8 @@ pub struct Counts {
     pub expired: u64,
     /// Gone because their queue was full.
     pub dropped: u64,
+    /// Dead, and no queue took the letter.
+    pub letters_lost: u64,
 }
 
 /// The broker.
@@ -73,6 +77,7 @@ pub struct Broker {
     unroutable: u64,
     expired: u64,
     dropped: u64,
+    letters_lost: u64,
     /// The latest time that anybody told.
     now: Time,
     /// When queues want to be looked at, in milliseconds.
@@ -109,6 +114,7 @@ impl Broker {
             unroutable: 0,
             expired: 0,
             dropped: 0,
+            letters_lost: 0,
             now: Time::default(),
             timers: BTreeSet::new(),
             farewells: Vec::new(),
@@ -322,6 +328,7 @@ impl Broker {
             unroutable: self.unroutable,
             expired: self.expired,
             dropped: self.dropped,
+            letters_lost: self.letters_lost,
         }
     }
 

@@ -20,7 +20,7 @@ struct Confirms {
 }
 
 /// What became of messages given to queues.
-struct Placed {
+pub(super) struct Placed {
     /// So many of the first were taken by all of them.
     taken: usize,
     /// What their confirmation must wait for.
@@ -134,7 +134,7 @@ impl Broker {
 
     /// Gives items `from..to` to queues.
     #[allow(clippy::too_many_arguments)] // the command's fields, and the turn's
-    fn place(
+    pub(super) fn place(
         &mut self,
         queues: &[QueueId],
         run: &Arc<Run>,
@@ -157,6 +157,7 @@ impl Broker {
             let logs = persistent && q.is_logged();
             if q.rules.rejects() {
                 let (end, wait) = self.store_within(queue, run, kept, to, logs, now, journal, out);
+                self.refuse(queue, run, end, to, journal, out);
                 placed.taken = placed.taken.min(end - from);
                 placed.after = placed.after.max(wait);
             } else if logs {

@@ -108,7 +108,12 @@ impl Broker {
     }
 
     /// Follows the ways out of an exchange, through other exchanges, each once.
-    fn walk(&self, exchange: &Exchange, keys: &[&[u8]], head: &[u8]) -> (Arc<[QueueId]>, bool) {
+    pub(super) fn walk(
+        &self,
+        exchange: &Exchange,
+        keys: &[&[u8]],
+        head: &[u8],
+    ) -> (Arc<[QueueId]>, bool) {
         let headers = || {
             let table = Glance::of(head).ok().and_then(|g| g.headers);
             table.and_then(|t| Table::decode(t).ok()).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Settling: what was handed out is done with, or goes back to its place.
 
-use super::Broker;
+use super::{Broker, Reason};
 use crate::journal::Journal;
 use crate::ledger::QueueId;
 use crate::record;
@@ -36,8 +36,13 @@ impl Broker {
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.leased -= u64::from(n);
             match outcome {
-                Outcome::Accept | Outcome::Discard => {
-                    self.settle_strided(queue, first, step, to - from, journal);
+                Outcome::Accept => self.settle_strided(queue, first, step, to - from, journal),
+                Outcome::Discard => {
+                    let (width, count) = if step == 1 { (to - from, 1) } else { (1, to - from) };
+                    for n in 0..u64::from(count) {
+                        let at = first + n * u64::from(step);
+                        self.die(queue, at, at + u64::from(width), Reason::Rejected, journal);
+                    }
                 }
                 Outcome::Requeue => {
                     desk.give_back(first, step, to - from);

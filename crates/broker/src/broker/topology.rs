@@ -1,6 +1,8 @@
 //! Declaring, deleting and binding.
 
-use super::arguments::{check_exchange, check_headers, check_queue, compare, difference, refusal};
+use super::arguments::{
+    check_exchange, check_headers, check_letters, check_queue, compare, difference, refusal,
+};
 use super::{Answered, Broker};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Exchange, ExchangeId, Queue, QueueId, Target, VhostId, Way};
@@ -184,6 +186,10 @@ impl Broker {
         } else {
             self.unreserved(vhost, Object::Queue, &spec.name)?;
         }
+        check_letters(&spec.arguments).map_err(|why| {
+            let vhost = self.ledger.vhost_name(vhost);
+            Refusal::Limit(format!("{why} in queue '{}' in vhost '{vhost}'", spec.name))
+        })?;
         check_queue(&spec.arguments)
             .map_err(|e| refusal(Object::Queue, &spec.name, self.ledger.vhost_name(vhost), e))?;
         Ok(self.make_queue(session, vhost, spec, journal))

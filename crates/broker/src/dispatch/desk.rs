@@ -1,5 +1,6 @@
 //! A desk: how one queue stands with its subscribers.
 
+use crate::broker::Reason;
 use crate::ledger::QueueId;
 use crate::ranges::Ranges;
 use lockgate_model::{Consumer, Lane, SessionId, Ticket, Time};
@@ -24,6 +25,10 @@ pub struct Desk {
     pub waiting: VecDeque<Waiting>,
     /// It has had a subscriber: an auto-delete queue without one goes.
     pub was_used: bool,
+    /// Entries that are dying, in order; each is settled when its letter is sent.
+    pub dying: VecDeque<Death>,
+    /// How many they are.
+    pub dying_count: u64,
     /// Handed-out entries whose time has run out meanwhile.
     pub late: Ranges,
     /// When it was last used.
@@ -32,6 +37,17 @@ pub struct Desk {
     pub armed: Option<u64>,
     /// It stands in `Dispatch::ready`.
     pub awake: bool,
+}
+
+/// Entries `from..to` die of this.
+#[derive(Clone, Copy, Debug)]
+pub struct Death {
+    /// The first one's number.
+    pub from: u64,
+    /// The number after the last one's.
+    pub to: u64,
+    /// Of what.
+    pub reason: Reason,
 }
 
 /// A `Get` that waits for the disk.

@@ -6,7 +6,7 @@ mod lease;
 mod serve;
 mod session;
 
-pub use desk::{Desk, Subscriber, Waiting};
+pub use desk::{Death, Desk, Subscriber, Waiting};
 pub use lease::Lease;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};
 

@@ -282,6 +282,17 @@ impl Line {
         None
     }
 
+    /// Live entries among `from..to`.
+    pub fn live_within(&self, from: u64, to: u64) -> u64 {
+        let blocks = self.blocks.iter().skip(self.index_of(from)).take_while(|b| b.first < to);
+        blocks
+            .map(|b| {
+                let (s, e) = (b.first.max(from), b.end().min(to).max(b.first.max(from)));
+                e - s - self.gone.count_within(s, e)
+            })
+            .sum()
+    }
+
     /// Reads from the live entry `from` on, at most up to `to`: as far as its block and no
     /// settled entry reaches. Seals the block if it is open.
     pub fn read(&mut self, from: u64, to: u64) -> Option<Read> {

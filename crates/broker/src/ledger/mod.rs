@@ -13,7 +13,7 @@ pub use exchange::{Exchange, Target, Way, WayKey};
 pub use expiry::{Expiry, lifetime, lifetimes};
 pub use line::{Evicted, Line, Logged, Read, Slice, Wanted};
 pub use queue::Queue;
-pub use rules::Rules;
+pub use rules::{DeadLetter, Overflow, Rules};
 
 use crate::journal::Journal;
 use crate::record::Change;

@@ -1,6 +1,7 @@
 //! What a queue's arguments ask of it, read once when it is declared.
 
-use lockgate_model::{Table, Value};
+use bytes::Bytes;
+use lockgate_model::{Name, Table, Value};
 
 /// What becomes of messages that a full queue has no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,10 +11,21 @@ pub enum Overflow {
     DropHead,
     /// The new ones are not taken.
     Reject,
+    /// The new ones are not taken, and die.
+    RejectDead,
+}
+
+/// Where a queue's dead letters go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The exchange; empty for the default one.
+    pub exchange: Name,
+    /// The routing key; none keeps the message's own.
+    pub key: Option<Bytes>,
 }
 
 /// The rules of one queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// How long its entries live at most, in milliseconds.
     pub lifetime: Option<u64>,
@@ -23,6 +35,8 @@ pub struct Rules {
     pub length_max: Option<u64>,
     /// What happens to the rest.
     pub overflow: Overflow,
+    /// Where what dies goes.
+    pub dead_letter: Option<DeadLetter>,
 }
 
 impl Rules {
@@ -38,13 +52,21 @@ impl Rules {
             length_max: number("x-max-length"),
             overflow: match arguments.get("x-overflow").and_then(Value::as_str) {
                 Some("reject-publish") => Overflow::Reject,
+                Some("reject-publish-dlx") => Overflow::RejectDead,
                 _ => Overflow::DropHead,
             },
+            dead_letter: arguments.get("x-dead-letter-exchange").and_then(Value::as_str).map(|x| {
+                let key = arguments.get("x-dead-letter-routing-key").and_then(Value::as_str);
+                DeadLetter {
+                    exchange: x.into(),
+                    key: key.map(|k| Bytes::copy_from_slice(k.as_bytes())),
+                }
+            }),
         }
     }
 
     /// True if it refuses what it has no room for.
     pub fn rejects(&self) -> bool {
-        self.length_max.is_some() && self.overflow == Overflow::Reject
+        self.length_max.is_some() && self.overflow != Overflow::DropHead
     }
 }

@@ -1,0 +1,241 @@
+//! Dead letters: what is refused, expires or finds its queue full goes to the queue's
+//! dead-letter exchange, with the story of its deaths in its headers.
+//!
+//! Dying takes two steps, since a message may be on the disk: its entry is noted as dying, and
+//! when its body is at hand it is published anew and then settled. The log says it in that
+//! order, so a crash between the two repeats the letter and never loses it.
+
+use super::Broker;
+use crate::dispatch::Death;
+use crate::journal::{Effects, Journal};
+use crate::ledger::{DeadLetter, QueueId, Slice, VhostId};
+use lockgate_model::{Name, Properties, Run, RunBuilder, Table, Value};
+use std::sync::Arc;
+
+/// Why a message died, in the words of its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A consumer refused it.
+    Rejected,
+    /// Its time had run out.
+    Expired,
+    /// Its queue was full.
+    MaxLength,
+}
+
+impl Reason {
+    fn word(self) -> &'static str {
+        match self {
+            Reason::Rejected => "rejected",
+            Reason::Expired => "expired",
+            Reason::MaxLength => "maxlen",
+        }
+    }
+}
+
+impl Broker {
+    /// Entries `from..to` die, in nobody's hands any more. Returns how many there were.
+    pub(super) fn die(
+        &mut self,
+        queue: QueueId,
+        from: u64,
+        to: u64,
+        reason: Reason,
+        journal: &mut impl Journal,
+    ) -> u64 {
+        let Some(q) = self.ledger.queues.get(&queue) else { return 0 };
+        if q.rules.dead_letter.is_none() {
+            return self.settle_range(queue, from, to, journal);
+        }
+        let count = q.line.live_within(from, to);
+        if let Some(desk) = self.dispatch.desks.get_mut(&queue).filter(|_| count > 0) {
+            desk.dying.push_back(Death { from, to, reason });
+            desk.dying_count += count;
+        }
+        self.dispatch.wake(queue);
+        count
+    }
+
+    /// Publishes and settles what is dying, as far as it is in memory.
+    pub(super) fn bury(&mut self, queue: QueueId, journal: &mut impl Journal, out: &mut Effects) {
+        loop {
+            let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+            let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+            let Some(death) = desk.dying.front_mut() else { return };
+            let next = q.line.next_live(death.from).filter(|n| *n < death.to);
+            let Some(from) = next else {
+                desk.dying.pop_front();
+                continue;
+            };
+            death.from = from;
+            let (to, reason) = (death.to, death.reason);
+            let resident = &mut self.resident;
+            let Some(slice) = super::backlog::read(q.id, &mut q.line, resident, from, to, out)
+            else {
+                return;
+            };
+            let (vhost, name) = (q.vhost, q.spec.name.clone());
+            let letter = q.rules.dead_letter.clone();
+            if let Some(letter) = letter {
+                self.send_letters(vhost, &name, &letter, &slice, reason, journal, out);
+            }
+            self.settle_range(queue, from, from + u64::from(slice.count), journal);
+            if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+                desk.dying_count -= u64::from(slice.count);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // whose, where to, what and why
+    pub(super) fn send_letters(
+        &mut self,
+        vhost: VhostId,
+        queue: &Name,
+        letter: &DeadLetter,
+        slice: &Slice,
+        reason: Reason,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        for item in slice.item..slice.item + slice.count {
+            let mut story = Story::of(&slice.run, item as usize);
+            story.add(queue, reason, self.now.secs(), letter.key.is_none());
+            let (run, keys) = story.letter(&slice.run, item as usize, letter);
+            let run = Arc::new(run);
+            let mut targets = self.letter_route(vhost, &letter.exchange, &keys, &run);
+            targets.retain(|q| {
+                let name = self.ledger.queues.get(q).map(|q| &q.spec.name);
+                name.is_some_and(|name| !story.goes_round(name))
+            });
+            if targets.is_empty() {
+                self.letters_lost += 1;
+                continue;
+            }
+            let now = self.now;
+            self.place(&targets, &run, 0, 1, now, journal, out);
+        }
+    }
+
+    /// Where a letter goes. Nobody is told if its exchange is not there.
+    fn letter_route(
+        &self,
+        vhost: VhostId,
+        exchange: &Name,
+        keys: &[Vec<u8>],
+        run: &Run,
+    ) -> Vec<QueueId> {
+        let head = run.head(&run.items[0]);
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        if exchange.is_empty() {
+            let named = |k: &&[u8]| self.ledger.queue_named(vhost, std::str::from_utf8(k).ok()?);
+            return keys.iter().filter_map(named).map(|q| q.id).collect();
+        }
+        let exchange = self.ledger.exchange_named(vhost, exchange);
+        exchange.map(|x| self.walk(x, &keys, head).0.to_vec()).unwrap_or_default()
+    }
+}
+
+/// A message's properties with what they tell of its deaths, the newest first.
+struct Story {
+    properties: Properties,
+    headers: Table,
+    deaths: Vec<Table>,
+    exchange: String,
+    /// Its routing key, and its copies'.
+    keys: Vec<Vec<u8>>,
+}
+
+impl Story {
+    fn of(run: &Run, i: usize) -> Story {
+        let item = &run.items[i];
+        let mut properties = Properties::decode(run.head(item)).unwrap_or_default();
+        let headers = properties.headers.take().unwrap_or_default();
+        let tables = |v: &Value| if let Value::Table(t) = v { Some(t.clone()) } else { None };
+        let deaths = match headers.get("x-death") {
+            Some(Value::Array(deaths)) => deaths.iter().filter_map(tables).collect(),
+            _ => Vec::new(),
+        };
+        let mut keys = vec![run.key(item).to_vec()];
+        if let Some(Value::Array(copies)) = headers.get("CC") {
+            let text = |v: &Value| if let Value::Text(t) = v { Some(t.to_vec()) } else { None };
+            keys.extend(copies.iter().filter_map(text));
+        }
+        Story { properties, headers, deaths, exchange: run.exchange(item).to_string(), keys }
+    }
+
+    /// One more death: in front of the others, counted up if it died there of this before.
+    fn add(&mut self, queue: &Name, reason: Reason, now: u64, keeps_keys: bool) {
+        let is =
+            |t: &Table, name: &str, text: &str| t.get(name).and_then(Value::as_str) == Some(text);
+        let before = self
+            .deaths
+            .iter()
+            .position(|t| is(t, "queue", queue) && is(t, "reason", reason.word()));
+        let mut death = before.map(|at| self.deaths.remove(at)).unwrap_or_default();
+        let count = death.get("count").and_then(Value::as_int).unwrap_or(0);
+        if death.is_empty() {
+            let keys = self.keys.iter().map(|k| Value::Text(k.clone().into())).collect();
+            death.set("count", Value::I64(0));
+            death.set("reason", Value::text(reason.word()));
+            death.set("queue", Value::text(queue));
+            death.set("time", Value::Timestamp(now));
+            death.set("exchange", Value::text(&self.exchange));
+            death.set("routing-keys", Value::Array(keys));
+        }
+        death.set("count", Value::I64(count + 1));
+        // It must not expire again where it goes; what it wished for is told.
+        if let Some(expiration) = self.properties.expiration.take() {
+            death.set("original-expiration", Value::Text(expiration));
+        }
+        self.deaths.insert(0, death);
+        let told =
+            [("reason", reason.word()), ("queue", queue.as_str()), ("exchange", &self.exchange)];
+        let is_first = self.headers.get("x-first-death-reason").is_none();
+        for (what, text) in told {
+            if is_first {
+                self.headers.set(&format!("x-first-death-{what}"), Value::text(text));
+            }
+            self.headers.set(&format!("x-last-death-{what}"), Value::text(text));
+        }
+        if !keeps_keys {
+            self.headers.0.retain(|(name, _)| &**name != "CC");
+        }
+    }
+
+    /// True if it would come back to a queue that it left, with no consumer's refusal in between:
+    /// it would go round for ever.
+    fn goes_round(&self, queue: &Name) -> bool {
+        let text = |t: &Table, name: &str| t.get(name).and_then(Value::as_str).map(str::to_string);
+        let there = self.deaths.iter().position(|t| text(t, "queue").as_deref() == Some(queue));
+        there.is_some_and(|at| {
+            let rejected = |t: &Table| text(t, "reason").as_deref() == Some("rejected");
+            !self.deaths[..=at].iter().any(rejected)
+        })
+    }
+
+    /// The letter, and the keys it is routed by.
+    fn letter(&self, run: &Run, i: usize, to: &DeadLetter) -> (Run, Vec<Vec<u8>>) {
+        let item = &run.items[i];
+        let keys = match &to.key {
+            Some(key) => vec![key.to_vec()],
+            None => self.keys.clone(),
+        };
+        let mut headers = self.headers.clone();
+        let deaths = self.deaths.iter().map(|t| Value::Table(t.clone())).collect();
+        headers.set("x-death", Value::Array(deaths));
+        let mut head = Vec::new();
+        Properties { headers: Some(headers), ..self.properties.clone() }.encode(&mut head);
+        let mut letter = RunBuilder::default();
+        let exchange = to.exchange.as_bytes();
+        letter.push(
+            exchange,
+            &keys[0],
+            false,
+            &head,
+            run.body(item),
+            item.persistent,
+            item.priority,
+        );
+        (letter.finish(), keys)
+    }
+}
