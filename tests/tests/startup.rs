@@ -211,6 +211,8 @@ fn a_dump_says_what_was_done() {
     wire.consume("orders").unwrap();
     wire.expect(60, 60).unwrap();
     wire.ack(1, false).unwrap();
+    // Answered after the acknowledgement has been taken: a stop would not wait for it.
+    wire.waiting("orders").unwrap();
     drop(wire);
     assert_eq!(again.stop().code(), Some(0));
     let after = dump();
