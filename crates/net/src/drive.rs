@@ -71,6 +71,8 @@ pub(crate) struct Driver<S, E: Engine> {
     flow: Flow,
     /// A login that is being judged.
     admission: Option<Admission>,
+    /// A login was denied: the connection stays, and tries no other, till then.
+    held_until: Option<Time>,
     timer: Timer,
     phase: Phase,
     /// Why it ends, once that is known.
@@ -112,6 +114,7 @@ where
             outlet: Outlet::default(),
             flow: Flow::default(),
             admission: None,
+            held_until: None,
             timer: Timer::default(),
             phase: Phase::Open,
             end: None,
@@ -204,7 +207,7 @@ where
         if let Some(close) = s.out.close.take() {
             self.close(End::Told(close.cause), Some(close.linger), now, s);
         } else if let Some(login) = s.out.login.take() {
-            self.ask(login);
+            self.ask(login, now);
         }
     }
 }

@@ -11,7 +11,8 @@ pub struct Settings {
     pub unauthenticated_max: usize,
     /// How long a peer may take until it is let in.
     pub handshake: Duration,
-    /// How long a refused login is kept waiting before it is told: slows guessing.
+    /// How long a connection is kept after a login was refused, and waits for the next
+    /// attempt: slows guessing. It counts as one that has not logged in meanwhile.
     pub denied_delay: Duration,
     /// How long the last bytes may take to leave.
     pub flush: Duration,

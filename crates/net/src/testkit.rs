@@ -25,6 +25,7 @@ impl Front for LineFront {
             awaits: false,
             over: false,
             deaf_to_stop: false,
+            patient: false,
             calls: 0,
         })
     }
@@ -37,6 +38,8 @@ struct Lines {
     awaits: bool,
     over: bool,
     deaf_to_stop: bool,
+    /// A denied peer may try again.
+    patient: bool,
     /// Calls of `receive` with bytes.
     calls: usize,
 }
@@ -76,6 +79,7 @@ impl Lines {
                 let every = Duration::from_millis(number(first));
                 self.beat = Some((now + every, every));
             }
+            "patient" => self.patient = true,
             "deaf" => self.deaf_to_stop = true,
             "close" => self.close(Cause::Agreed, number(first), out),
             "fault" => self.close(Cause::Fault("a line of no sense".into()), 0, out),
@@ -147,7 +151,9 @@ impl Session for Lines {
             Verdict::Admitted(user) => say(out, &format!("welcome {user}")),
             Verdict::Denied(why) => {
                 say(out, "denied");
-                self.close(Cause::Denied(why.into()), 0, out);
+                if !self.patient {
+                    self.close(Cause::Denied(why.into()), 0, out);
+                }
             }
         }
     }

@@ -15,6 +15,11 @@ use std::time::Duration;
 /// How long a peer may take to answer our close: as long as RabbitMQ waits.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
+/// How long a peer may take to read our close-ok and to close the socket. What it sent
+/// behind its close is dropped meanwhile: closing upon unread input would take back
+/// what we said last.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(3);
+
 /// `connection.close-ok` as a whole frame.
 const CLOSE_OK: [u8; 12] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, 0xCE];
 
@@ -125,7 +130,7 @@ impl Connection {
         self.flush_confirms(out);
         self.abandon(out);
         self.send(0, &Method::ConnectionCloseOk {}, out);
-        self.end(Duration::ZERO, Cause::Agreed, out);
+        self.end(LAST_WORDS_WAIT, Cause::Agreed, out);
     }
 
     /// Our close was answered, or will never be.
@@ -140,7 +145,8 @@ impl Connection {
             (0, CONNECTION_CLOSE_OK) => self.closing_done(out),
             (0, CONNECTION_CLOSE) => {
                 encode::method(out.bytes.small(), 0, &Method::ConnectionCloseOk {});
-                self.closing_done(out);
+                let cause = self.cause.take().unwrap_or(Cause::Agreed);
+                self.end(LAST_WORDS_WAIT, cause, out);
             }
             _ => {}
         }

@@ -112,6 +112,11 @@ where
         if let Phase::Flushing { linger, .. } = self.phase
             && self.outlet.is_done(s)
         {
+            // Not even that it is over is told to whoever guesses, unless the session said so.
+            if let Some(until) = self.held_until.filter(|until| *until > now) {
+                self.phase = Phase::Lingering { until: until.max(now + linger) };
+                return Continue(true);
+            }
             match Pin::new(&mut self.stream).poll_shutdown(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if !linger.is_zero() => {

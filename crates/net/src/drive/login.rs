@@ -1,5 +1,6 @@
-//! A login on its way: judged elsewhere, told late if it is denied, and only then
-//! is the engine told of the peer at all.
+//! A login on its way: judged elsewhere, and only when it is granted is the engine told
+//! of the peer at all. After a denial the connection is kept open for a while, and the
+//! next attempt on it waits as long: who guesses holds a seat and gains no time.
 
 use super::scratch::Scratch;
 use super::{Driver, Engine};
@@ -26,6 +27,7 @@ where
             }
             Verdict::Denied(_) => {
                 self.house.stats.logins_denied.fetch_add(1, Relaxed);
+                self.held_until = Some(now + self.house.settings.denied_delay);
             }
         }
         self.session.admitted(verdict, now, &mut s.out);
@@ -33,15 +35,16 @@ where
         true
     }
 
-    pub(super) fn ask(&mut self, login: Login) {
+    pub(super) fn ask(&mut self, login: Login, now: Time) {
         let verdict = self.house.door.admit(login, &self.peer);
-        let delay = self.house.settings.denied_delay;
+        let Some(until) = self.held_until.filter(|until| *until > now) else {
+            self.admission = Some(verdict);
+            return;
+        };
+        let until = self.house.clock.instant(until);
         self.admission = Some(Box::pin(async move {
-            let verdict = verdict.await;
-            if matches!(verdict, Verdict::Denied(_)) && !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            verdict
+            tokio::time::sleep_until(until).await;
+            verdict.await
         }));
     }
 }

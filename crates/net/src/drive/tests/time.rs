@@ -61,19 +61,46 @@ async fn a_peer_whose_frame_is_long_on_its_way_is_not_called_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_login_is_told_late_and_holds_up_nobody_else() {
+async fn a_refused_login_is_told_at_once_and_the_connection_kept() {
     let mut bench = Bench::stranger(4096, Settings::default());
     let start = Instant::now();
     bench.send("login joe wrong\n").await;
+    bench.expect("denied\n").await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    // What comes meanwhile is read and dropped.
+    bench.send(&"login joe secret\n".repeat(1000)).await;
     let mut other = Bench::with(4096, settings()).await;
     other.send("echo quick\n").await;
     other.expect("quick\n").await;
     assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(bench.rest().await, "denied\n");
+    assert_eq!(bench.rest().await, "");
     assert!((3000..3010).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     assert_eq!(bench.engine.ports(), 0);
     let house = bench.ends(Ending::Denied).await;
     assert_eq!(house.stats.logins_denied.load(Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_lets_a_peer_try_again_lets_it_try_no_faster() {
+    let mut bench = Bench::stranger(4096, Settings::default());
+    let start = Instant::now();
+    bench.send("patient\nlogin joe wrong\nlogin joe wrong\nlogin joe secret\n").await;
+    bench.expect("denied\n").await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    bench.expect("denied\n").await;
+    assert_eq!(start.elapsed().as_secs(), 3);
+    bench.expect("welcome joe\n").await;
+    assert_eq!(start.elapsed().as_secs(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_holds_a_seat_till_it_goes() {
+    let mut bench = Bench::stranger(4096, Settings::default());
+    bench.send("login joe wrong\n").await;
+    bench.expect("denied\n").await;
+    assert_eq!(bench.house.roll.enter(100, 1).err(), Some(crate::roll::Full::Unauthenticated));
+    drop(std::mem::replace(&mut bench.peer, duplex(1).0));
+    bench.ends(Ending::Denied).await;
 }
 
 #[tokio::test(start_paused = true)]
