@@ -1,6 +1,6 @@
 //! A stock client does its daily work: amqprs over real sockets.
 
-use crate::client::{Client, Told, connect, next, soon};
+use crate::client::{Client, Told, connect, doomed, next, soon};
 use amqprs::channel::{
     BasicAckArguments, BasicConsumeArguments, BasicGetArguments, BasicNackArguments,
     BasicPublishArguments, BasicQosArguments, Channel, ConsumerMessage, ExchangeDeclareArguments,
@@ -187,8 +187,7 @@ async fn a_soft_error_closes_its_channel_and_nothing_else() {
     let broker = Broker::start(Options::default());
     let mut client = Client::new(&broker).await;
     let missing = QueueDeclareArguments::new("missing").passive(true).finish();
-    // The call itself fails too, in a way of amqprs's own.
-    let _ = soon(client.channel.queue_declare(missing)).await;
+    doomed(&client.channel, missing);
     let Told::Closed { code, text } = client.told().await else {
         panic!("not closed");
     };
@@ -205,11 +204,11 @@ async fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_owner() {
     soon(owner.channel.queue_declare(mine)).await.unwrap();
     let mut other = Client::new(&broker).await;
     let passive = QueueDeclareArguments::new("mine").passive(true).finish();
-    let _ = soon(other.channel.queue_declare(passive.clone())).await;
+    doomed(&other.channel, passive.clone());
     assert!(matches!(other.told().await, Told::Closed { code: 405, .. }));
     owner.connection.close().await.unwrap();
     let mut other = Client::on(other.connection.clone()).await;
-    let _ = soon(other.channel.queue_declare(passive)).await;
+    doomed(&other.channel, passive);
     assert!(matches!(other.told().await, Told::Closed { code: 404, .. }));
 }
 
@@ -274,7 +273,7 @@ async fn what_was_declared_durable_is_there_after_a_restart() {
     client.confirmed(1).await;
     assert_eq!(waiting(&client.channel, "kept").await, 1);
     let gone = QueueDeclareArguments::new("gone").passive(true).finish();
-    let _ = soon(client.channel.queue_declare(gone)).await;
+    doomed(&client.channel, gone);
     assert!(matches!(client.told().await, Told::Closed { code: 404, .. }));
     let mut client = Client::on(client.connection.clone()).await;
     let gone = ExchangeDeclareArguments::new("gone", "fanout").passive(true).finish();

@@ -1,7 +1,9 @@
 //! amqprs, a stock client, with what the broker tells it put into one channel.
 
 use amqprs::callbacks::{ChannelCallback, DefaultConnectionCallback};
-use amqprs::channel::{BasicPublishArguments, Channel, ConfirmSelectArguments, ConsumerMessage};
+use amqprs::channel::{
+    BasicPublishArguments, Channel, ConfirmSelectArguments, ConsumerMessage, QueueDeclareArguments,
+};
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::{Ack, BasicProperties, Cancel, CloseChannel, Nack, Return};
 use async_trait::async_trait;
@@ -77,6 +79,13 @@ pub struct Client {
 /// Waits, but not for ever.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it comes in time")
+}
+
+/// Declares a queue where it must be refused. The call itself is not waited for: amqprs
+/// notices a closed channel only when its own patience ends, many seconds later.
+pub fn doomed(channel: &Channel, arguments: QueueDeclareArguments) {
+    let channel = channel.clone();
+    tokio::spawn(async move { channel.queue_declare(arguments).await.map(drop) });
 }
 
 /// Connects as that user.
