@@ -85,3 +85,37 @@ fn confirming_before_the_sync_is_found() {
     let plan = |seed| Plan { batches: vec![(30, 500); 10], fetch: 0, tick: false, seed };
     assert!((0..10).any(|seed| run(&plan(seed), true).is_err()), "the planted bug was not found");
 }
+
+/// A message is in the queue that it dies in, or in the one its letter goes to, or in both: never
+/// in none, whenever the power goes.
+#[test]
+fn a_dying_message_is_never_in_no_queue() {
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        let open = |disk: &SimDisk| {
+            let (log, pages) = (Arc::new(disk.clone()), Arc::new(SimDisk::new()));
+            Engine::open_on(log, pages, settings(false)).unwrap().0
+        };
+        let engine = open(&disk);
+        let mut client = Client::new(&engine);
+        client.declare("dead");
+        client.declare_dying("q", "dead");
+        client.publish("q", 0, 60, 3_000);
+        client.settle_down();
+        (0..seed).for_each(|_| client.refuse("q"));
+        let disk = disk.reboot(seed);
+        drop(client);
+        drop(engine);
+
+        let engine = open(&disk);
+        let mut client = Client::new(&engine);
+        let mut there: Vec<u64> = ["q", "dead"]
+            .iter()
+            .flat_map(|queue| std::iter::from_fn(|| client.get(queue)).collect::<Vec<_>>())
+            .map(|(n, _)| n)
+            .collect();
+        there.sort_unstable();
+        there.dedup();
+        assert_eq!(there, (0..60).collect::<Vec<u64>>(), "seed {seed}");
+    }
+}

@@ -202,3 +202,32 @@ impl Client {
         }
     }
 }
+
+impl Client {
+    /// A durable queue whose dead letters go to another by the default exchange.
+    pub fn declare_dying(&mut self, name: &str, dead: &str) {
+        let mut arguments = Table::default();
+        arguments.set("x-dead-letter-exchange", Value::text(""));
+        arguments.set("x-dead-letter-routing-key", Value::text(dead));
+        let (durable, exclusive, auto_delete) = (true, false, false);
+        let name = name.into();
+        self.ask(Request::DeclareQueue(QueueSpec {
+            name,
+            durable,
+            exclusive,
+            auto_delete,
+            arguments,
+        }));
+    }
+
+    /// Takes a message and refuses it.
+    pub fn refuse(&mut self, queue: &str) {
+        let Answer::Got(Some(got)) = self.ask(Request::Get { queue: queue.into(), settled: false })
+        else {
+            panic!("there is one")
+        };
+        let Some(lease) = got.lease else { panic!("it is leased") };
+        let settle = Command::Settle { lease, from: 0, count: 1, outcome: Outcome::Discard };
+        self.port.submit(&mut vec![settle], NOW);
+    }
+}
