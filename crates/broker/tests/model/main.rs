@@ -2,75 +2,21 @@
 //! comes, both must agree on what is delivered, in which order, with which flag, and on
 //! what a restart brings back.
 
+mod memory;
+mod steps;
+
 use bytes::Bytes;
-use lockgate_broker::{BlockKey, Broker, Effects, Io, Journal, PageId, Place, Settings, record};
+use lockgate_broker::{BlockKey, Broker, Effects, Io, PageId, Place, Settings, record};
 use lockgate_model::*;
+use memory::Memory;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use steps::{Step, step};
 
 const QUEUES: usize = 3;
 const BODY: usize = 9_000;
 const NOW: Time = Time(1_000_000_000);
-
-/// A log in memory.
-#[derive(Default)]
-struct Memory {
-    records: BTreeMap<u64, (u8, Bytes)>,
-    end: u64,
-    weight: i64,
-}
-
-impl Journal for Memory {
-    fn append(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Place {
-        let mut body = Vec::new();
-        write(&mut body);
-        let place = Place { pos: self.end, len: body.len() as u32 + 1 };
-        self.records.insert(self.end, (kind, body.into()));
-        self.end += u64::from(place.len);
-        place
-    }
-
-    fn weigh(&mut self, _: Place, delta: i64) {
-        self.weight += delta;
-        assert!(self.weight >= 0, "more weight went than came");
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Publish { queue: usize, count: usize, persistent: bool },
-    Subscribe { session: usize, queue: usize, settled: bool, limit: u32 },
-    Cancel { pick: usize },
-    Settle { pick: usize, from: u32, count: u32, requeue: bool },
-    Get { session: usize, queue: usize, settled: bool },
-    Purge { queue: usize },
-    Gone { session: usize },
-    Snapshot,
-    Compact,
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let queue = 0..QUEUES;
-    let session = 0..3usize;
-    prop_oneof![
-        8 => (queue.clone(), 1..12usize, any::<bool>())
-            .prop_map(|(queue, count, persistent)| Step::Publish { queue, count, persistent }),
-        4 => (session.clone(), queue.clone(), any::<bool>(), 0..8u32)
-            .prop_map(|(session, queue, settled, limit)| Step::Subscribe { session, queue, settled, limit }),
-        1 => any::<usize>().prop_map(|pick| Step::Cancel { pick }),
-        8 => (any::<usize>(), 0..6u32, 1..9u32, any::<bool>())
-            .prop_map(|(pick, from, count, requeue)| Step::Settle { pick, from, count, requeue }),
-        2 => (session.clone(), queue.clone(), any::<bool>())
-            .prop_map(|(session, queue, settled)| Step::Get { session, queue, settled }),
-        1 => queue.prop_map(|queue| Step::Purge { queue }),
-        1 => session.prop_map(|session| Step::Gone { session }),
-        1 => Just(Step::Snapshot),
-        2 => Just(Step::Compact),
-        1 => Just(Step::Restart),
-    ]
-}
 
 /// What the model knows of a message.
 #[derive(Clone, Debug)]
