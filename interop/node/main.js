@@ -127,6 +127,31 @@ connected('mandatory-return', async (connection) => {
   expect(events, [[312, 'NO_ROUTE', 'back', '7'], 'acked']);
 });
 
+connected('reply-to-another-connection', async (connection) => {
+  const other = await amqp.connect(url);
+  try {
+    const [asking, serving] = [await connection.createChannel(), await other.createChannel()];
+    const { queue } = await serving.assertQueue(unique(), { exclusive: true });
+    await serving.consume(queue, (message) => {
+      const { replyTo, correlationId } = message.properties;
+      serving.sendToQueue(replyTo, Buffer.from(`${message.content}!`), { correlationId });
+      serving.ack(message);
+    });
+    const replies = [];
+    const replyTo = 'amq.rabbitmq.reply-to';
+    await asking.consume(replyTo, ({ properties, content }) => {
+      replies.push([properties.correlationId, content.toString()]);
+    }, { noAck: true });
+    for (const n of ['1', '2', '3']) {
+      asking.sendToQueue(queue, Buffer.from(`ask ${n}`), { correlationId: n, replyTo });
+    }
+    await waitUntil(() => replies.length >= 3, 'three replies');
+    expect(replies, [['1', 'ask 1!'], ['2', 'ask 2!'], ['3', 'ask 3!']]);
+  } finally {
+    await other.close();
+  }
+});
+
 connected('prefetch', async (connection) => {
   const [watcher, queue] = await filled(connection, 20);
   const channel = await connection.createChannel();

@@ -2,6 +2,7 @@
 
 import pika_delivery  # noqa: F401 its import registers its cases
 import pika_misuse
+import pika_reply  # noqa: F401
 import pika_topology  # noqa: F401
 from suite import attempt, run_all
 
