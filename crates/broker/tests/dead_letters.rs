@@ -192,3 +192,17 @@ fn arguments_that_make_no_sense_are_refused_in_rabbitmqs_words() {
         "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'a' in vhost '/'";
     assert_eq!(odd.unwrap_err(), Refusal::Limit(text.into()));
 }
+
+#[test]
+fn two_declarations_must_agree_on_where_letters_go() {
+    let mut w = world(&[]);
+    let other = table(&[
+        ("x-dead-letter-exchange", Value::text("other")),
+        ("x-dead-letter-routing-key", Value::text("dead")),
+    ]);
+    let Err(Refusal::Inequivalent { field, received, current, .. }) = w.queue("q", other) else {
+        panic!("refused")
+    };
+    let said = (field.as_str(), received.as_str(), current.as_str());
+    assert_eq!(said, ("x-dead-letter-exchange", "'other'", "''"));
+}

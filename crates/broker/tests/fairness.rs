@@ -13,30 +13,39 @@ struct World(Broker);
 impl World {
     /// A queue with these subscribers: how many each may hold, none = without limit.
     fn with(limits: &[Option<u32>]) -> World {
+        let mut world = World::of(Table::default());
+        limits.iter().enumerate().for_each(|(n, limit)| world.subscribe(n as u32, *limit, None));
+        world
+    }
+
+    /// A queue with these arguments.
+    fn of(arguments: Table) -> World {
         let settings = Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1 };
         let mut world = World(Broker::new(settings));
         world.0.make_vhost("/", &mut NoJournal);
         world.0.connect(ME);
         world.ask(Request::Open { vhost: "/".into(), user: "guest".into() });
-        world.ask(Request::DeclareQueue(QueueSpec {
-            name: "q".into(),
-            durable: false,
-            exclusive: false,
-            auto_delete: false,
-            arguments: Table::default(),
-        }));
-        for (n, limit) in limits.iter().enumerate() {
-            world.ask(Request::Subscribe(Subscription {
-                queue: "q".into(),
-                consumer: Consumer(n as u32),
-                tag: "t".into(),
-                settled: false,
-                exclusive: false,
-                limit: *limit,
-                arguments: Table::default(),
-            }));
-        }
+        let (durable, exclusive, auto_delete) = (false, false, false);
+        let name = "q".into();
+        let spec = QueueSpec { name, durable, exclusive, auto_delete, arguments };
+        world.ask(Request::DeclareQueue(spec));
         world
+    }
+
+    fn subscribe(&mut self, consumer: u32, limit: Option<u32>, priority: Option<i32>) {
+        let mut arguments = Table::default();
+        if let Some(n) = priority {
+            arguments.set("x-priority", Value::I32(n));
+        }
+        self.ask(Request::Subscribe(Subscription {
+            queue: "q".into(),
+            consumer: Consumer(consumer),
+            tag: "t".into(),
+            settled: false,
+            exclusive: false,
+            limit,
+            arguments,
+        }));
     }
 
     fn ask(&mut self, request: Request) {
@@ -121,4 +130,43 @@ fn a_full_window_stops_one_session_until_it_is_given_back() {
     let more = w.run(Command::Window(200_000));
     assert!((1..=5).contains(&more[&0].len()), "{more:?}");
     assert_eq!(more[&0][0] as usize, taken);
+}
+
+fn got(pairs: &[(u32, &[u8])]) -> BTreeMap<u32, Vec<u8>> {
+    pairs.iter().map(|(who, what)| (*who, what.to_vec())).collect()
+}
+
+#[test]
+fn who_has_more_priority_is_served_first_as_long_as_it_can_take_something() {
+    let mut w = World::of(Table::default());
+    w.subscribe(1, None, None);
+    w.subscribe(2, Some(2), Some(10));
+    w.subscribe(3, Some(2), Some(10));
+    w.subscribe(4, Some(1), Some(-1));
+    assert_eq!(w.publish(0, 6), got(&[(2, &[0, 2]), (3, &[1, 3]), (1, &[4, 5])]));
+    // What comes back to it is its own again at once.
+    let settle =
+        |id| Command::Settle { lease: LeaseId(id), from: 0, count: 1, outcome: Outcome::Accept };
+    assert_eq!(w.run(settle(0)), got(&[]));
+    let next = w.publish(6, 8);
+    assert_eq!(next.len(), 2);
+    assert!(next.contains_key(&1) && (next.contains_key(&2) || next.contains_key(&3)), "{next:?}");
+}
+
+#[test]
+fn of_single_active_subscribers_the_first_is_served_and_then_the_next() {
+    let mut arguments = Table::default();
+    arguments.set("x-single-active-consumer", Value::Bool(true));
+    let mut w = World::of(arguments);
+    w.subscribe(1, Some(2), None);
+    w.subscribe(2, None, None);
+    assert_eq!(
+        w.publish(0, 3),
+        got(&[(1, &[0, 1])]),
+        "the second waits, whatever the first can take"
+    );
+    let cancel =
+        Command::Ask { lane: Lane(1), ticket: Ticket(9), request: Request::Cancel(Consumer(1)) };
+    assert_eq!(w.run(cancel), got(&[(2, &[2])]), "what the first one holds it keeps");
+    assert_eq!(w.publish(3, 4), got(&[(2, &[3])]));
 }

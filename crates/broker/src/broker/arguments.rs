@@ -13,7 +13,6 @@ const MISSING: &[&str] = &[
     "x-dead-letter-strategy",
     "x-max-length-bytes",
     "x-max-priority",
-    "x-single-active-consumer",
     "x-delivery-limit",
     "x-max-age",
     "x-stream-max-segment-size-bytes",
@@ -23,8 +22,16 @@ const MISSING: &[&str] = &[
 ];
 
 /// Queue arguments that two declarations of one queue must agree on.
-const COMPARED: &[&str] =
-    &["x-expires", "x-message-ttl", "x-max-length", "x-overflow", "x-queue-type"];
+const COMPARED: &[&str] = &[
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-length",
+    "x-overflow",
+    "x-queue-type",
+    "x-single-active-consumer",
+];
 
 /// Largest time in an argument: what RabbitMQ's timers take (about 49 days).
 const MILLIS_MAX: i64 = u32::MAX as i64;
@@ -40,6 +47,7 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
             "x-message-ttl" => millis(value, 0),
             "x-max-length" => count(value),
             "x-overflow" => overflow(value),
+            "x-single-active-consumer" => boolean(value),
             "x-dead-letter-routing-key" => letter_key(value, arguments),
             "x-queue-type" => queue_type(value),
             "x-queue-mode" => one_of(value, "queue mode", &["default", "lazy"]),
@@ -54,8 +62,10 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
 /// Checks a subscription's arguments.
 pub fn check_consumer(arguments: &Table) -> Result<(), Fault> {
     match arguments.get("x-priority") {
-        Some(_) => Err(("x-priority".into(), NOT_YET.into())),
-        None => Ok(()),
+        Some(v) if v.as_int().is_none() => {
+            Err(("x-priority".into(), format!("\"expected integer, got {}\"", kind(v))))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -74,6 +84,13 @@ fn count(value: &Value) -> Result<(), String> {
         None => Err(format!("\"expected integer, got {}\"", kind(value))),
         Some(n) if n < 0 => Err(format!("{{value_negative,{n}}}")),
         Some(_) => Ok(()),
+    }
+}
+
+fn boolean(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Bool(_) => Ok(()),
+        _ => Err(format!("{{unacceptable_type,{}}}", kind(value))),
     }
 }
 

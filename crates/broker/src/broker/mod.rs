@@ -269,7 +269,8 @@ impl Broker {
         }
         self.ledger.apply(change, journal, &mut self.freed);
         if let Change::QueueDeclared { id, .. } = change {
-            self.dispatch.desks.entry(*id).or_insert_with(Desk::default);
+            let single = self.ledger.queues.get(id).is_some_and(|q| q.rules.single);
+            self.dispatch.desks.entry(*id).or_insert_with(|| Desk { single, ..Desk::default() });
             self.touch(*id);
         }
         after

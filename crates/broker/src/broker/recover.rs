@@ -203,7 +203,8 @@ impl Broker {
         for q in self.ledger.queues.values_mut() {
             let seen = if clean { q.seen } else { q.line.next() };
             q.seen = 0;
-            let desk = Desk { cursor: q.line.head(), seen, used: now, ..Desk::default() };
+            let (cursor, single) = (q.line.head(), q.rules.single);
+            let desk = Desk { cursor, seen, single, used: now, ..Desk::default() };
             self.dispatch.desks.insert(q.id, desk);
         }
         let queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();

@@ -6,7 +6,7 @@ use crate::dispatch::Subscriber;
 use crate::journal::{Effect, Effects, Journal};
 use crate::ledger::QueueId;
 use lockgate_model::{
-    Answer, CancelCause, Consumer, Event, Lane, Object, Refusal, SessionId, Subscription,
+    Answer, CancelCause, Consumer, Event, Lane, Object, Refusal, SessionId, Subscription, Value,
 };
 
 impl Broker {
@@ -37,6 +37,7 @@ impl Broker {
             queue,
             settled: wish.settled,
             exclusive: wish.exclusive,
+            priority: wish.arguments.get("x-priority").and_then(Value::as_int).unwrap_or(0),
             limit: wish.limit,
             in_flight: 0,
             in_ring: false,
@@ -76,6 +77,11 @@ impl Broker {
         desk.subscribers.retain(|s| *s != id);
         desk.ring.retain(|s| *s != id);
         let unused = desk.was_used && desk.subscribers.is_empty();
+        // Where one alone is served, it is the next one's turn.
+        let next = desk.subscribers.first().copied().filter(|_| desk.single);
+        if let Some(next) = next {
+            self.dispatch.revive(next);
+        }
         self.arm(queue);
         if unused && self.ledger.queues.get(&queue).is_some_and(|q| q.spec.auto_delete) {
             self.drop_queue(queue, journal, out);

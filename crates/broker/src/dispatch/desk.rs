@@ -17,8 +17,11 @@ pub struct Desk {
     pub seen: u64,
     /// Entries handed out and not settled.
     pub leased: u64,
-    /// Subscribers that can take something, the next one first.
+    /// Subscribers that can take something: those of the highest priority first, and among
+    /// them the next one first.
     pub ring: VecDeque<usize>,
+    /// Only the first subscriber is served, until it goes.
+    pub single: bool,
     /// All subscribers.
     pub subscribers: Vec<usize>,
     /// Single messages asked for and not in memory yet.
@@ -37,6 +40,13 @@ pub struct Desk {
     pub armed: Option<u64>,
     /// It stands in `Dispatch::ready`.
     pub awake: bool,
+}
+
+impl Desk {
+    /// True if the subscriber may be served at all.
+    pub fn serves(&self, subscriber: usize) -> bool {
+        !self.single || self.subscribers.first() == Some(&subscriber)
+    }
 }
 
 /// Entries `from..to` die of this.
@@ -78,6 +88,8 @@ pub struct Subscriber {
     pub settled: bool,
     /// It wants to be alone.
     pub exclusive: bool,
+    /// Who has more is served first, as long as it can take something.
+    pub priority: i64,
     /// Most entries that it may hold.
     pub limit: Option<u32>,
     /// Entries that it holds.

@@ -72,12 +72,14 @@ impl Dispatch {
         if s.in_ring || self.capacity(id) == 0 {
             return;
         }
-        let queue = self.subscribers[id].queue;
-        if let Some(desk) = self.desks.get_mut(&queue) {
-            self.subscribers[id].in_ring = true;
-            desk.ring.push_back(id);
-            self.wake(queue);
-        }
+        let (queue, priority) = (s.queue, s.priority);
+        let Some(desk) = self.desks.get_mut(&queue).filter(|d| d.serves(id)) else { return };
+        // Behind its equals, before those of lower priority.
+        let below = |other: &usize| self.subscribers[*other].priority < priority;
+        let at = desk.ring.iter().position(below).unwrap_or(desk.ring.len());
+        desk.ring.insert(at, id);
+        self.subscribers[id].in_ring = true;
+        self.wake(queue);
     }
 
     /// Revives all subscribers of a session, or of one of its strands.

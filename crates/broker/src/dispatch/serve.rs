@@ -6,6 +6,7 @@ use crate::ledger::{QueueId, Slice};
 use lockgate_model::limits::MESSAGE_OVERHEAD_BYTES;
 use lockgate_model::{Delivery, Event, Run};
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Most rounds that are dealt before everybody's room is looked at again.
@@ -50,12 +51,12 @@ impl Dispatch {
             } else if rounds < 2 {
                 served.taken +=
                     self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
-                self.turn(queue, 1);
+                self.turn(queue);
             } else {
                 for n in 0..takers {
                     part = Part { first: served.taken + n, step: takers, count: rounds };
                     self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
-                    self.turn(queue, 1);
+                    self.turn(queue);
                 }
                 served.taken += takers * rounds;
             }
@@ -79,7 +80,8 @@ impl Dispatch {
             }
             capacity > 0
         });
-        let takers = ring.len() as u32;
+        let equals = self.equals(&ring);
+        let takers = equals as u32;
         self.desks.get_mut(&queue)?.ring = ring;
         // Subscribers that share a limit take from each other: one message at a time.
         if shared && takers > 1 {
@@ -92,12 +94,26 @@ impl Dispatch {
         (takers > 0).then_some((takers, room))
     }
 
-    /// The first `n` in the ring have had their turn.
-    fn turn(&mut self, queue: QueueId, n: usize) {
-        if let Some(desk) = self.desks.get_mut(&queue)
-            && n <= desk.ring.len()
-        {
-            desk.ring.rotate_left(n);
+    /// How many in a ring have the highest priority: the first ones.
+    fn equals(&self, ring: &VecDeque<usize>) -> usize {
+        let priority = |id: &usize| self.subscribers.get(*id).map(|s| s.priority);
+        let highest = ring.front().and_then(priority);
+        ring.iter().take_while(|id| priority(id) == highest).count()
+    }
+
+    /// The first in the ring has had its turn: it goes behind its equals.
+    fn turn(&mut self, queue: QueueId) {
+        let Some(mut ring) = self.desks.get_mut(&queue).map(|d| std::mem::take(&mut d.ring)) else {
+            return;
+        };
+        let equals = self.equals(&ring);
+        if equals == ring.len() {
+            ring.rotate_left(1.min(equals));
+        } else if let Some(first) = ring.pop_front() {
+            ring.insert(equals - 1, first);
+        }
+        if let Some(desk) = self.desks.get_mut(&queue) {
+            desk.ring = ring;
         }
     }
 

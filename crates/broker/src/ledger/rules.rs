@@ -35,6 +35,8 @@ pub struct Rules {
     pub length_max: Option<u64>,
     /// What happens to the rest.
     pub overflow: Overflow,
+    /// Only one subscriber at a time is served.
+    pub single: bool,
     /// Where what dies goes.
     pub dead_letter: Option<DeadLetter>,
 }
@@ -55,6 +57,7 @@ impl Rules {
                 Some("reject-publish-dlx") => Overflow::RejectDead,
                 _ => Overflow::DropHead,
             },
+            single: arguments.get("x-single-active-consumer") == Some(&Value::Bool(true)),
             dead_letter: arguments.get("x-dead-letter-exchange").and_then(Value::as_str).map(|x| {
                 let key = arguments.get("x-dead-letter-routing-key").and_then(Value::as_str);
                 DeadLetter {
