@@ -84,6 +84,19 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+fn a_broker_that_logs_little_serves_as_well() {
+    for level in ["error", "warn", "debug"] {
+        let broker = Broker::start(Options::flags(&["--log-level", level]));
+        let mut wire = Wire::channel(broker.amqp).unwrap();
+        wire.declare("q").unwrap();
+        wire.publish("q", b"heard").unwrap();
+        assert_eq!(wire.waiting("q").unwrap(), 1, "{level}");
+        drop(wire);
+        assert_eq!(broker.stop().code(), Some(0), "{level}");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = tempdir().unwrap();

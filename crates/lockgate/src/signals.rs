@@ -24,7 +24,9 @@ pub fn watch(shutdown: CancellationToken) -> io::Result<()> {
                 match both {
                     Ok((mut term, mut int)) => {
                         let _ = told.send(Ok(()));
-                        info!(signal = next(&mut term, &mut int).await, "stopping");
+                        // Not inside the macro: where its level is off, it waits for nothing.
+                        let signal = next(&mut term, &mut int).await;
+                        info!(signal, "stopping");
                         shutdown.cancel();
                         let number = next(&mut term, &mut int).await;
                         std::process::exit(128 + number);
