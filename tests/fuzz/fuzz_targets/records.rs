@@ -44,10 +44,10 @@ fn spelt(mut rest: &[u8]) -> Vec<(u8, Bytes)> {
         }
         let (known, body, _) = &lived[usize::from(kind) % lived.len()];
         let mut body = body.to_vec();
-        if let &[at, new] = take(&mut rest, 2)
-            && let Some(byte) = body.get_mut(usize::from(at))
-        {
-            *byte = new;
+        // A whole number at once: bit by bit nobody comes to the ends of 64 bits.
+        if let &[at, new, width] = take(&mut rest, 3) {
+            let places = body.iter_mut().skip(at.into()).take(usize::from(width % 9));
+            places.for_each(|byte| *byte = new);
         }
         all.push((*known, body.into()));
     }

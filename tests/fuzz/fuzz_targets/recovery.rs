@@ -103,7 +103,8 @@ fn edit(files: &mut Vec<(String, Vec<u8>)>, how: [u8; 6]) {
     match operation % 8 {
         0 => bytes.truncate(at),
         1 => bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (c % 8)),
-        2 | 3 => bytes.get_mut(at).into_iter().for_each(|byte| *byte = c),
+        2 => bytes.get_mut(at).into_iter().for_each(|byte| *byte = c),
+        3 => bytes.iter_mut().skip(at).take(8).for_each(|byte| *byte = c),
         // Part of another file, or of this one, over or into it.
         4 => {
             let from = other.get(BLOCK..).unwrap_or(&other);
