@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const MARKER: &str = "lockgate";
 const LOCK: &str = "lock";
@@ -119,6 +120,7 @@ fn lock(path: &Path) -> Result<File, Fault> {
         .truncate(false)
         .open(path.join(LOCK))
         .map_err(unusable)?;
+    wait_for_the_dead(&file);
     take(path, &mut file, FlockOperation::NonBlockingLockExclusive)?;
     let write = |file: &mut File| {
         file.set_len(0)?;
@@ -127,6 +129,35 @@ fn lock(path: &Path) -> Result<File, Fault> {
     };
     write(&mut file).map_err(unusable)?;
     Ok(file)
+}
+
+/// How long a process that was killed may take to let go: it does so only when its last
+/// write has come back from the disk, and whoever restarts it may be faster than that.
+const LETTING_GO_MAX: Duration = Duration::from_secs(3);
+
+/// Waits while the lock is held by a process that is dying; not for one that lives.
+fn wait_for_the_dead(mut file: &File) {
+    let begun = Instant::now();
+    while begun.elapsed() < LETTING_GO_MAX
+        && let Err(rustix::io::Errno::WOULDBLOCK) =
+            flock(file, FlockOperation::NonBlockingLockExclusive)
+    {
+        let mut holder = String::new();
+        let read = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+        if read.is_ok() && holder.trim().parse().is_ok_and(is_serving) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = file.rewind();
+}
+
+/// Whether a process goes on: it is there and no signal has ended it yet.
+fn is_serving(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The state stands behind the name, which may hold anything, brackets too.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    !matches!(state, Some('Z' | 'X'))
 }
 
 /// Takes the lock, or says who has it. It is given back when the file is closed.
