@@ -1,24 +1,8 @@
 //! What the broker asks of whoever keeps its log, and what it asks to be fetched or put aside.
 
-use crate::ledger::PageId;
+use crate::id::{PageId, Place, QueueId};
 use lockgate_model::{Event, Run, SessionId};
 use std::sync::Arc;
-
-/// Where a record is in the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Where it begins.
-    pub pos: u64,
-    /// How long it is.
-    pub len: u32,
-}
-
-impl Place {
-    /// The position that must be committed for this record to be.
-    pub fn end(self) -> u64 {
-        self.pos + u64::from(self.len)
-    }
-}
 
 /// The log as the broker sees it.
 pub trait Journal {
@@ -78,7 +62,7 @@ impl Effects {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockKey {
     /// The queue.
-    pub queue: crate::ledger::QueueId,
+    pub queue: QueueId,
     /// The block's first entry.
     pub first: u64,
 }

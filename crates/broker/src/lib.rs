@@ -10,13 +10,16 @@
 //! ```
 
 mod broker;
+mod change;
 mod dispatch;
+mod id;
 mod journal;
 mod ledger;
 mod ranges;
 pub mod record;
 mod route;
+mod way;
 
 pub use broker::{Broker, Counts, Settings};
-pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Part, Place};
-pub use ledger::{PageId, QueueId, Target};
+pub use id::{PageId, Place, QueueId, Target};
+pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Part};

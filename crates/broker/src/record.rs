@@ -20,13 +20,14 @@ mod messages;
 mod read;
 mod write;
 
+pub use crate::change::Change;
 pub use messages::{movable, read_run, run_of, write_run};
 pub use read::{entries, read};
 pub use write::*;
 
-use crate::journal::Place;
-use crate::ledger::{ExchangeId, Extent, QueueId, VhostId, Way};
-use lockgate_model::{ExchangeSpec, Name, QueueSpec, SessionId, Time};
+use crate::id::{Place, QueueId};
+use crate::ledger::Extent;
+use lockgate_model::Time;
 
 /// Record kinds.
 pub mod kind {
@@ -41,36 +42,6 @@ pub mod kind {
     pub const HELD: u8 = 8;
     pub const SEEN: u8 = 9;
     pub const DUE: u8 = 10;
-}
-
-/// A change of what is declared.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)] // the fields say it
-pub enum Change {
-    VhostMade {
-        id: VhostId,
-        name: Name,
-    },
-    ExchangeDeclared {
-        vhost: VhostId,
-        id: ExchangeId,
-        spec: ExchangeSpec,
-    },
-    ExchangeDeleted {
-        id: ExchangeId,
-    },
-    /// The owner of an exclusive queue is a live session: such a queue is never in the log.
-    QueueDeclared {
-        vhost: VhostId,
-        id: QueueId,
-        spec: QueueSpec,
-        owner: Option<SessionId>,
-    },
-    QueueDeleted {
-        id: QueueId,
-    },
-    Bound(Way),
-    Unbound(Way),
 }
 
 /// A record read back.
@@ -133,8 +104,9 @@ pub fn weight(place: Place, entries: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::VhostId;
     use bytes::Bytes;
-    use lockgate_model::{RunBuilder, Table};
+    use lockgate_model::{QueueSpec, RunBuilder, Table};
 
     /// Stores outlive versions: what is written today must read the same for ever.
     #[test]

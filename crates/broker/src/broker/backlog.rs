@@ -3,8 +3,9 @@
 
 use super::Broker;
 use crate::dispatch::Desk;
-use crate::journal::{BlockKey, Effects, Io, Journal, Place};
-use crate::ledger::{Evicted, Line, PageId, QueueId, Read, Wanted};
+use crate::id::{PageId, Place, QueueId};
+use crate::journal::{BlockKey, Effects, Io, Journal};
+use crate::ledger::{Evicted, Line, Read, Wanted};
 use lockgate_model::Run;
 use std::sync::Arc;
 

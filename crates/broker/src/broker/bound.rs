@@ -1,8 +1,10 @@
 //! Bounds: a queue that may hold so much and no more.
 
-use super::{Broker, Reason};
+use super::Broker;
+use crate::dispatch::Reason;
+use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Overflow, QueueId, Slice};
+use crate::ledger::{Overflow, Slice};
 use lockgate_model::{Run, Time};
 use std::sync::Arc;
 

@@ -6,32 +6,12 @@
 //! order, so a crash between the two repeats the letter and never loses it.
 
 use super::Broker;
-use crate::dispatch::Death;
+use crate::dispatch::{Death, Reason};
+use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::{DeadLetter, QueueId, Slice, VhostId};
+use crate::ledger::{DeadLetter, Slice};
 use lockgate_model::{Name, Properties, Run, RunBuilder, Table, Value};
 use std::sync::Arc;
-
-/// Why a message died, in the words of its headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// A consumer refused it.
-    Rejected,
-    /// Its time had run out.
-    Expired,
-    /// Its queue was full.
-    MaxLength,
-}
-
-impl Reason {
-    fn word(self) -> &'static str {
-        match self {
-            Reason::Rejected => "rejected",
-            Reason::Expired => "expired",
-            Reason::MaxLength => "maxlen",
-        }
-    }
-}
 
 impl Broker {
     /// Entries `from..to` die, in nobody's hands any more. Returns how many there were.

@@ -1,9 +1,11 @@
 //! Time passes: entries expire, and queues that nobody uses.
 
-use super::{Broker, Reason};
+use super::Broker;
 use crate::dispatch::Desk;
+use crate::dispatch::Reason;
+use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{QueueId, lifetimes};
+use crate::ledger::lifetimes;
 use lockgate_model::{Run, Time};
 
 impl Broker {

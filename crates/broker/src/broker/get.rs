@@ -3,8 +3,9 @@
 use super::backlog::read;
 use super::{Answered, Asker, Broker};
 use crate::dispatch::{Lease, Waiting};
+use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{QueueId, Slice};
+use crate::ledger::Slice;
 use lockgate_model::{Answer, Got, Name, Refusal};
 
 impl Broker {

@@ -16,11 +16,12 @@ mod settle;
 mod subscribe;
 mod topology;
 
+use crate::change::Change;
 use crate::dispatch::{Desk, Dispatch, SessionState};
+use crate::id::{PageId, QueueId};
 use crate::journal::{Effect, Effects, Io, Journal};
-use crate::ledger::{Ledger, PageId, QueueId};
-use crate::record::{self, Change};
-pub use dead::Reason;
+use crate::ledger::Ledger;
+use crate::record::{self};
 use lockgate_model::{
     Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
 };

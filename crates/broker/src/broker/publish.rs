@@ -4,8 +4,9 @@
 use super::Broker;
 use super::copies::{Copies, copies, suspected};
 use super::routes::Routed;
+use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Logged, QueueId, Slice, VhostId};
+use crate::ledger::{Logged, Slice};
 use crate::record;
 use lockgate_model::{Event, Item, Lane, Refusal, Run, SessionId, Ticket, Time};
 use smallvec::SmallVec;

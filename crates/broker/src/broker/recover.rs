@@ -2,11 +2,14 @@
 //! records again, so that the log need not be replayed from its beginning.
 
 use super::Broker;
+use crate::change::Change;
 use crate::dispatch::Desk;
-use crate::journal::{Journal, Place};
-use crate::ledger::{Extent, NUMBER_MAX, Queue, QueueId, Target, VhostId, Way};
+use crate::id::{Place, QueueId, Target, VhostId};
+use crate::journal::Journal;
+use crate::ledger::{Extent, NUMBER_MAX, Queue};
 use crate::ranges::Ranges;
-use crate::record::{self, Change, Record, kind};
+use crate::record::{self, Record, kind};
+use crate::way::Way;
 use bytes::Bytes;
 use lockgate_model::{Malformed, Time};
 

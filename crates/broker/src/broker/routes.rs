@@ -1,7 +1,8 @@
 //! Which queues a message goes to, remembered until what is declared changes.
 
 use super::Broker;
-use crate::ledger::{Exchange, ExchangeId, QueueId, Target, VhostId};
+use crate::id::{ExchangeId, QueueId, Target, VhostId};
+use crate::ledger::Exchange;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use lockgate_model::{Glance, Object, Refusal, Run, Table};

@@ -1,8 +1,9 @@
 //! Settling: what was handed out is done with, or goes back to its place.
 
-use super::{Broker, Reason};
+use super::Broker;
+use crate::dispatch::Reason;
+use crate::id::QueueId;
 use crate::journal::Journal;
-use crate::ledger::QueueId;
 use crate::record;
 use lockgate_model::{LeaseId, Outcome, SessionId};
 

@@ -3,8 +3,8 @@
 use super::arguments::{check_consumer, refusal};
 use super::{Answered, Broker};
 use crate::dispatch::Subscriber;
+use crate::id::QueueId;
 use crate::journal::{Effect, Effects, Journal};
-use crate::ledger::QueueId;
 use lockgate_model::{
     Answer, CancelCause, Consumer, Event, Lane, Object, Refusal, SessionId, Subscription, Value,
 };

@@ -4,9 +4,11 @@ use super::arguments::{
     check_exchange, check_headers, check_letters, check_queue, compare, difference, refusal,
 };
 use super::{Answered, Broker};
+use crate::change::Change;
+use crate::id::{ExchangeId, QueueId, Target, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Exchange, ExchangeId, Queue, QueueId, Target, VhostId, Way};
-use crate::record::Change;
+use crate::ledger::{Exchange, Queue};
+use crate::way::Way;
 use lockgate_model::{
     Answer, Binding, Destination, ExchangeKind, ExchangeSpec, Name, Object, QueueSpec, Refusal,
     SessionId, Table,

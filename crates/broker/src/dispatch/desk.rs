@@ -1,7 +1,6 @@
 //! A desk: how one queue stands with its subscribers.
 
-use crate::broker::Reason;
-use crate::ledger::QueueId;
+use crate::id::QueueId;
 use crate::ranges::Ranges;
 use lockgate_model::{Consumer, Lane, SessionId, Ticket, Time};
 use std::collections::VecDeque;
@@ -46,6 +45,28 @@ impl Desk {
     /// True if the subscriber may be served at all.
     pub fn serves(&self, subscriber: usize) -> bool {
         !self.single || self.subscribers.first() == Some(&subscriber)
+    }
+}
+
+/// Why a message died, in the words of its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A consumer refused it.
+    Rejected,
+    /// Its time had run out.
+    Expired,
+    /// Its queue was full.
+    MaxLength,
+}
+
+impl Reason {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Rejected => "rejected",
+            Reason::Expired => "expired",
+            Reason::MaxLength => "maxlen",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A lease: entries handed out together, until they are settled or come back.
 
-use crate::ledger::QueueId;
+use crate::id::QueueId;
 use crate::ranges::Ranges;
 use lockgate_model::{Lane, SessionId};
 

@@ -6,11 +6,12 @@ mod lease;
 mod serve;
 mod session;
 
-pub use desk::{Death, Desk, Subscriber, Waiting};
+pub use desk::{Death, Desk, Reason, Subscriber, Waiting};
 pub use lease::Lease;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};
 
-use crate::ledger::{ById, QueueId};
+use crate::id::QueueId;
+use crate::ledger::ById;
 use lockgate_model::{Consumer, Lane, LeaseId, SessionId};
 use slab::Slab;
 

@@ -1,8 +1,9 @@
 //! Serving: entries of a queue go to its subscribers in turn, as far as each can take them.
 
 use super::{Dispatch, Lease};
+use crate::id::QueueId;
 use crate::journal::Effects;
-use crate::ledger::{QueueId, Slice};
+use crate::ledger::Slice;
 use lockgate_model::limits::MESSAGE_OVERHEAD_BYTES;
 use lockgate_model::{Delivery, Event, Run};
 use smallvec::SmallVec;

@@ -1,6 +1,7 @@
 //! A live session as the broker sees it.
 
-use crate::ledger::{ById, QueueId, VhostId};
+use crate::id::{QueueId, VhostId};
+use crate::ledger::ById;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use lockgate_model::{Consumer, Lane, LeaseId, Name};

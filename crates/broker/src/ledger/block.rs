@@ -10,7 +10,7 @@
 //!                          +--loaded-- Coming <--wanted--+
 //! ```
 
-use crate::journal::Place;
+use crate::id::{PageId, Place};
 use lockgate_model::{Run, RunBuilder};
 use std::sync::Arc;
 
@@ -41,10 +41,6 @@ pub enum Body {
     /// All settled: nothing is kept.
     Gone,
 }
-
-/// A page: a block written aside. Lasts no longer than the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PageId(pub u64);
 
 /// Entries of a block that one record of the log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,10 @@ mod away;
 
 pub use away::{Evicted, Wanted};
 
-use super::block::{Block, Body, Extent, PageId};
-use crate::journal::{Journal, Place};
+use super::block::{Block, Body, Extent};
+use crate::id::PageId;
+use crate::id::Place;
+use crate::journal::Journal;
 use crate::ranges::Ranges;
 use lockgate_model::{Malformed, Run};
 use std::collections::VecDeque;

@@ -8,31 +8,21 @@ mod line;
 mod queue;
 mod rules;
 
-pub use block::{Extent, NUMBER_MAX, PageId};
-pub use exchange::{Exchange, Target, Way, WayKey};
+pub use block::{Extent, NUMBER_MAX};
+pub use exchange::Exchange;
 pub use expiry::{Expiry, lifetime, lifetimes};
 pub use line::{Evicted, Line, Logged, Read, Slice, Wanted};
 pub use queue::Queue;
 pub use rules::{DeadLetter, Overflow, Rules};
 
+use crate::change::Change;
+use crate::id::{ExchangeId, PageId, QueueId, Target, VhostId};
 use crate::journal::Journal;
-use crate::record::Change;
 use crate::route::Table as RouteTable;
+use crate::way::{Way, WayKey};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use lockgate_model::{ExchangeSpec, Name, QueueSpec};
-
-/// A virtual host's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VhostId(pub u32);
-
-/// An exchange's id, never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ExchangeId(pub u32);
-
-/// A queue's id, never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QueueId(pub u32);
 
 /// A virtual host.
 #[derive(Debug)]

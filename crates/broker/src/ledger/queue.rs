@@ -1,10 +1,10 @@
 //! A queue: its declaration and its entries.
 
-use super::exchange::WayKey;
 use super::expiry::Expiry;
 use super::line::Line;
 use super::rules::Rules;
-use super::{ExchangeId, QueueId, VhostId};
+use crate::id::{ExchangeId, QueueId, VhostId};
+use crate::way::WayKey;
 use hashbrown::HashSet;
 use lockgate_model::{QueueSpec, SessionId};
 

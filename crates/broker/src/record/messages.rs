@@ -3,7 +3,7 @@
 use super::kind;
 use super::read::{Reader, SHORT};
 use super::write::{flags, put32};
-use crate::ledger::QueueId;
+use crate::id::QueueId;
 use bytes::Bytes;
 use lockgate_model::{Item, Malformed, Origin, Range, Run, Time};
 

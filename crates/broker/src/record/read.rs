@@ -1,8 +1,9 @@
 //! Reading records: never past their end, whatever they say.
 
 use super::{Change, Record, kind, tag};
-use crate::journal::Place;
-use crate::ledger::{ExchangeId, Extent, QueueId, Target, VhostId, Way, lifetime};
+use crate::id::{ExchangeId, Place, QueueId, Target, VhostId};
+use crate::ledger::{Extent, lifetime};
+use crate::way::Way;
 use bytes::Bytes;
 use lockgate_model::{ExchangeKind, ExchangeSpec, Malformed, Name, QueueSpec, Table, Time};
 

@@ -2,8 +2,9 @@
 
 use super::messages::write_run;
 use super::{Change, tag};
-use crate::journal::Place;
-use crate::ledger::{Extent, QueueId, Target, Way};
+use crate::id::{Place, QueueId, Target};
+use crate::ledger::Extent;
+use crate::way::Way;
 use lockgate_model::{Run, Time};
 
 /// Writes the body of a `Made`.

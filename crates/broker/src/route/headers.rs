@@ -1,6 +1,7 @@
 //! Headers exchange: a way is taken when all (or any) of its arguments stand in the message.
 
-use crate::ledger::{Target, WayKey};
+use crate::id::Target;
+use crate::way::WayKey;
 use lockgate_model::{Table, Value};
 
 /// One way's condition.
@@ -53,7 +54,7 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::QueueId;
+    use crate::id::QueueId;
     use bytes::Bytes;
 
     fn matched(arguments: &[(&str, Value)], headers: &[(&str, Value)]) -> bool {

@@ -4,7 +4,8 @@
 mod headers;
 mod topic;
 
-use crate::ledger::{Target, WayKey};
+use crate::id::Target;
+use crate::way::WayKey;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;

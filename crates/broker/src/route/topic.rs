@@ -4,7 +4,7 @@
 //! a pattern of many `#` costs no more than its length, whatever the key.
 
 use super::{Counted, count_down, count_up};
-use crate::ledger::Target;
+use crate::id::Target;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -156,7 +156,7 @@ impl Trie {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::QueueId;
+    use crate::id::QueueId;
     use proptest::prelude::*;
 
     /// The definition itself, as slow as it is plain.

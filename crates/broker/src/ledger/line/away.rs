@@ -2,8 +2,9 @@
 //! soon, and brought back before somebody does.
 
 use super::Line;
-use crate::journal::{Part, Place};
-use crate::ledger::block::{Body, Extent, PageId};
+use crate::id::{PageId, Place};
+use crate::journal::Part;
+use crate::ledger::block::{Body, Extent};
 use lockgate_model::Run;
 use std::sync::Arc;
 
