@@ -17,6 +17,7 @@
 //! ```
 
 mod messages;
+mod put;
 mod read;
 mod write;
 

@@ -22,9 +22,11 @@ mod librarian;
 mod open;
 mod outbox;
 mod pressure;
+mod settings;
 mod state;
 
 pub use engine::{Engine, Port};
 pub use lockgate_broker::Counts;
 pub use lockgate_wal::{Cut, Disk, Level, OpenError as LogError, OsDisk};
-pub use open::{Fault, OpenError, Settings, Started};
+pub use open::{OpenError, Started};
+pub use settings::{Fault, Settings};

@@ -1,8 +1,8 @@
 //! Messages in records and pages: many of one origin share what they have in common.
 
 use super::kind;
+use super::put::{flags, put32};
 use super::read::{Reader, SHORT};
-use super::write::{flags, put32};
 use crate::id::QueueId;
 use bytes::Bytes;
 use lockgate_model::{Item, Malformed, Origin, Range, Run, Time};

@@ -1,6 +1,7 @@
 //! Writing records.
 
 use super::messages::write_run;
+use super::put::{flags, put_bytes, put32, put64};
 use super::{Change, tag};
 use crate::id::{Place, QueueId, Target};
 use crate::ledger::Extent;
@@ -147,21 +148,4 @@ pub fn write_held(
         put64(out, *from);
         put64(out, *to);
     }
-}
-
-pub(super) fn flags(bits: &[bool]) -> u8 {
-    bits.iter().enumerate().fold(0, |all, (i, bit)| all | u8::from(*bit) << i)
-}
-
-pub(super) fn put32(out: &mut Vec<u8>, n: u32) {
-    out.extend_from_slice(&n.to_le_bytes());
-}
-
-fn put64(out: &mut Vec<u8>, n: u64) {
-    out.extend_from_slice(&n.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put32(out, bytes.len() as u32);
-    out.extend_from_slice(bytes);
 }

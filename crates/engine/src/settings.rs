@@ -1,0 +1,44 @@
+//! What the engine is told once.
+
+use lockgate_model::{Name, Time};
+use lockgate_wal::Level;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Called once when something happened after which nothing can be promised any more: it
+/// should say why and end the process.
+pub type Fault = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What the engine is told once.
+#[derive(Clone)]
+pub struct Settings {
+    /// When the log counts as committed.
+    pub level: Level,
+    /// The size of a segment of the log.
+    pub segment_bytes: u64,
+    /// How long level `Os` may leave what is written unsynced.
+    pub os_flush: Duration,
+    /// Free space below which publishers are stopped.
+    pub disk_reserve: u64,
+    /// What messages in memory may take before publishers are stopped.
+    pub memory_max: u64,
+    /// How much of one queue's backlog stays in memory.
+    pub queue_resident: u64,
+    /// The virtual hosts that are made if they are not there.
+    pub vhosts: Vec<Name>,
+    /// Seeds the names that the broker chooses.
+    pub seed: u64,
+    /// The time of the start.
+    pub now: Time,
+    /// Confirm early and write late: a planted bug, for testing the tests.
+    pub planted: bool,
+    /// What to do when nothing can be promised any more.
+    pub fault: Fault,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("level", &self.level).finish_non_exhaustive()
+    }
+}
