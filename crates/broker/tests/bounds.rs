@@ -90,6 +90,15 @@ fn a_rejecting_queue_with_a_reader_takes_all_that_it_can_hand_on() {
 }
 
 #[test]
+fn what_is_not_taken_is_counted_and_told_to_a_transaction() {
+    let mut w = bounded(3, Some("reject-publish"));
+    w.run(Command::Publish { lane: Lane(1), run: run(5), confirm: None });
+    assert_eq!(w.0.counts().rejected, 2);
+    let refused = w.ask(Request::Commit(vec![Step::Publish(run(1))]));
+    assert_eq!(refused.unwrap_err(), Refusal::Limit("partial tx completion".into()));
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_refused_in_rabbitmqs_words() {
     let mut w = World::with(&[]);
     let mut refused = |name: &str, value: Value| match w.queue("odd", table(&[(name, value)])) {

@@ -206,3 +206,32 @@ fn two_declarations_must_agree_on_where_letters_go() {
     let said = (field.as_str(), received.as_str(), current.as_str());
     assert_eq!(said, ("x-dead-letter-exchange", "'other'", "''"));
 }
+
+/// The clock of commands alone moves on: no timer has looked at the queue yet.
+#[test]
+fn what_is_due_is_given_to_nobody_even_before_it_is_buried() {
+    let mut w = world(&[("x-message-ttl", Value::I32(100))]);
+    w.publish("", "q", None);
+    w.publish("", "q", None);
+    let mut out = Effects::default();
+    let request = Request::Get { queue: "q".into(), settled: true };
+    let ask = Command::Ask { lane: Lane(1), ticket: Ticket(99), request };
+    w.0.handle(kit::ME, ask, Time(NOW.0 + 200_000), &mut NoJournal, &mut out);
+    let got = out.events.into_iter().next().map(|e| e.event);
+    assert!(matches!(got, Some(Event::Answer { result: Ok(Answer::Got(None)), .. })), "{got:?}");
+    // Dying and not yet buried: a purge leaves them to their fate.
+    let purge =
+        Command::Ask { lane: Lane(1), ticket: Ticket(100), request: Request::Purge("q".into()) };
+    let mut out = Effects::default();
+    w.0.handle(kit::ME, purge, Time(NOW.0 + 200_000), &mut NoJournal, &mut out);
+    let purged = out.events.into_iter().next().map(|e| e.event);
+    assert!(
+        matches!(purged, Some(Event::Answer { result: Ok(Answer::Removed(0)), .. })),
+        "{purged:?}"
+    );
+    later(&mut w, 300);
+    let Ok(Answer::Queue { messages, .. }) = w.ask(Request::FindQueue("q".into())) else {
+        panic!("q")
+    };
+    assert_eq!((messages, w.got("dead").0), (0, 2));
+}

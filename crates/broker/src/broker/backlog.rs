@@ -39,17 +39,18 @@ impl Desk {
         if let Some((from, to)) = self.returned.first() {
             return Some((from, to, true));
         }
-        match line.next_live(self.cursor) {
-            Some(from) => {
-                self.cursor = from;
-                let to = if from < self.seen { self.seen } else { line.next() };
-                Some((from, to, from < self.seen))
+        while let Some(from) = line.next_live(self.cursor) {
+            if let Some((_, end)) = self.doomed.around(from) {
+                self.cursor = end;
+                continue;
             }
-            None => {
-                self.cursor = line.next();
-                None
-            }
+            self.cursor = from;
+            let to = if from < self.seen { self.seen } else { line.next() };
+            let to = to.min(self.doomed.next_start(from).unwrap_or(u64::MAX));
+            return Some((from, to, from < self.seen));
         }
+        self.cursor = line.next();
+        None
     }
 
     /// Entries from `from` on, `count` of them, are handed out.

@@ -10,6 +10,7 @@ use crate::dispatch::{Death, Reason};
 use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{DeadLetter, Slice};
+use crate::ranges::Ranges;
 use lockgate_model::{Name, Properties, Run, RunBuilder, Table, Value};
 use std::sync::Arc;
 
@@ -27,13 +28,25 @@ impl Broker {
         if q.rules.dead_letter.is_none() {
             return self.settle_range(queue, from, to, journal);
         }
-        let count = q.line.live_within(from, to);
-        if let Some(desk) = self.dispatch.desks.get_mut(&queue).filter(|_| count > 0) {
-            desk.dying.push_back(Death { from, to, reason });
-            desk.dying_count += count;
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return 0 };
+        // What is dying already dies once.
+        let mut fresh = Ranges::default();
+        fresh.insert(from, to);
+        for (from, to) in desk.doomed.within(from, to) {
+            fresh.remove(from, to);
+        }
+        let mut died = 0;
+        for (from, to) in fresh.iter() {
+            let count = q.line.live_within(from, to);
+            if count > 0 {
+                desk.dying.push_back(Death { from, to, reason });
+                desk.doomed.insert(from, to);
+                desk.dying_count += count;
+                died += count;
+            }
         }
         self.dispatch.wake(queue);
-        count
+        died
     }
 
     /// Publishes and settles what is dying, as far as it is in memory.
@@ -44,9 +57,11 @@ impl Broker {
             let Some(death) = desk.dying.front_mut() else { return };
             let next = q.line.next_live(death.from).filter(|n| *n < death.to);
             let Some(from) = next else {
+                desk.doomed.remove(death.from, death.to);
                 desk.dying.pop_front();
                 continue;
             };
+            desk.doomed.remove(death.from, from);
             death.from = from;
             let (to, reason) = (death.to, death.reason);
             let resident = &mut self.resident;
@@ -61,6 +76,7 @@ impl Broker {
             }
             self.settle_range(queue, from, from + u64::from(slice.count), journal);
             if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+                desk.doomed.remove(from, from + u64::from(slice.count));
                 desk.dying_count -= u64::from(slice.count);
             }
         }

@@ -57,6 +57,8 @@ pub struct Counts {
     pub dropped: u64,
     /// Dead, and no queue took the letter.
     pub letters_lost: u64,
+    /// Published, and not taken by a full queue.
+    pub rejected: u64,
 }
 
 /// The broker.
@@ -79,6 +81,7 @@ pub struct Broker {
     expired: u64,
     dropped: u64,
     letters_lost: u64,
+    rejected: u64,
     /// The latest time that anybody told.
     now: Time,
     /// When queues want to be looked at, in milliseconds.
@@ -116,6 +119,7 @@ impl Broker {
             expired: 0,
             dropped: 0,
             letters_lost: 0,
+            rejected: 0,
             now: Time::default(),
             timers: BTreeSet::new(),
             farewells: Vec::new(),
@@ -243,10 +247,11 @@ impl Broker {
         }
         self.log_settled(journal);
         journal.append(record::kind::BEGIN, |_| {});
+        let mut whole = true;
         for step in steps {
             match step {
                 Step::Publish(run) => {
-                    self.publish(asker.session, asker.lane, &run, None, now, journal, out);
+                    whole &= self.publish(asker.session, asker.lane, &run, None, now, journal, out);
                 }
                 Step::Settle { lease, from, count, outcome } => {
                     self.settle(asker.session, lease, from, count, outcome, journal);
@@ -255,7 +260,12 @@ impl Broker {
         }
         self.log_settled(journal);
         let end = journal.append(record::kind::END, |_| {});
-        Ok((Answer::Done, end.end()))
+        if whole {
+            Ok((Answer::Done, end.end()))
+        } else {
+            // A full queue says no only when it is asked; RabbitMQ says it in these words.
+            Err(Refusal::Limit("partial tx completion".into()))
+        }
     }
 
     /// Makes a change, in the log too if it is to last; returns what its answer must wait for.
@@ -331,6 +341,7 @@ impl Broker {
             expired: self.expired,
             dropped: self.dropped,
             letters_lost: self.letters_lost,
+            rejected: self.rejected,
         }
     }
 

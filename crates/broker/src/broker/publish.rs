@@ -38,7 +38,7 @@ struct Steered {
 }
 
 impl Broker {
-    /// Publishes a run, up to the first message that is refused.
+    /// Publishes a run, up to the first message that is refused. False if any was not taken.
     #[allow(clippy::too_many_arguments)] // the command's fields, and the turn's
     pub(super) fn publish(
         &mut self,
@@ -49,12 +49,13 @@ impl Broker {
         now: Time,
         journal: &mut impl Journal,
         out: &mut Effects,
-    ) {
-        let Some(state) = self.dispatch.sessions.get_mut(&session) else { return };
-        let Some(vhost) = state.vhost else { return };
+    ) -> bool {
+        let Some(state) = self.dispatch.sessions.get_mut(&session) else { return false };
+        let Some(vhost) = state.vhost else { return false };
         if state.lane(lane).broken {
-            return;
+            return false;
         }
+        let mut all = true;
         let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
         let mut at = 0;
         while at < run.items.len() {
@@ -66,7 +67,7 @@ impl Broker {
                         l.broken = true;
                     }
                     out.now(session, Event::Broken { lane, why });
-                    return;
+                    return false;
                 }
             };
             let mut placed = Placed { taken: end - at, after: 0 };
@@ -79,11 +80,15 @@ impl Broker {
             confirmed(&mut confirms, placed.taken as u32, placed.after, session, lane, out);
             if placed.taken < end - at {
                 flush(&mut confirms, session, lane, out);
-                rejected(&mut confirms, (end - at - placed.taken) as u32, session, lane, out);
+                let count = (end - at - placed.taken) as u32;
+                all = false;
+                self.rejected += u64::from(count);
+                rejected(&mut confirms, count, session, lane, out);
             }
             at = end;
         }
         flush(&mut confirms, session, lane, out);
+        all
     }
 
     /// Whether all of a run could be published.

@@ -8,6 +8,7 @@ use crate::change::Change;
 use crate::id::{ExchangeId, QueueId, Target, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Exchange, Queue};
+use crate::ranges::Ranges;
 use crate::way::Way;
 use lockgate_model::{
     Answer, Binding, Destination, ExchangeKind, ExchangeSpec, Name, Object, QueueSpec, Refusal,
@@ -361,7 +362,10 @@ impl Broker {
         };
         let cursor = std::mem::replace(&mut desk.cursor, next);
         let mut ranges: Vec<(u64, u64)> = std::mem::take(&mut desk.returned).iter().collect();
-        ranges.push((cursor, next));
+        let mut ready = Ranges::default();
+        ready.insert(cursor, next);
+        desk.doomed.iter().for_each(|(from, to)| ready.remove(from, to));
+        ranges.extend(ready.iter());
         let mut went = 0;
         for (from, to) in ranges {
             went += self.settle_range(id, from, to, journal);

@@ -29,6 +29,8 @@ pub struct Desk {
     pub was_used: bool,
     /// Entries that are dying, in order; each is settled when its letter is sent.
     pub dying: VecDeque<Death>,
+    /// Their numbers: what is dying is delivered to nobody.
+    pub doomed: Ranges,
     /// How many they are.
     pub dying_count: u64,
     /// Handed-out entries whose time has run out meanwhile.
