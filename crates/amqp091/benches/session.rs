@@ -6,7 +6,9 @@ use bytes::Bytes;
 use lockgate_amqp091::packet::{Header, Method, RawTable, Secret};
 use lockgate_amqp091::{Amqp091, encode, frame};
 use lockgate_front::{Front, Output, Peer, Session, Verdict};
-use lockgate_model::{Answer, Command, Consumer, Delivery, Event, Lane, LeaseId, Name, Run, Time};
+use lockgate_model::{
+    Answer, Command, Consumer, Delivery, Event, Lane, LeaseId, Name, Run, Stamp, Time,
+};
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -137,6 +139,7 @@ fn deliver(name: &str, run: &Arc<Run>, batch: usize, settled: bool) {
                 count: batch as u32,
                 lease: (!settled).then_some(LeaseId(part as u32)),
                 redelivered: false,
+                stamp: Stamp::None,
                 cost: 1,
             }));
             s.events(&mut events, NOW, &mut out);
@@ -182,6 +185,7 @@ fn acks() {
             count: 200,
             lease: Some(LeaseId(1)),
             redelivered: false,
+            stamp: Stamp::None,
             cost: 1,
         };
         s.events(&mut vec![Event::Deliver(delivery)], NOW, &mut out);

@@ -2,7 +2,7 @@
 //! It matches every refusal, so a new one does not compile until it is spelled here.
 
 use crate::error::{Code, Fault};
-use lockgate_model::{Alarm, Refusal};
+use lockgate_model::{Alarm, Refusal, Stamp, put_header};
 
 /// `exchange.delete`, whose refusal of a reserved name has a text of its own.
 const EXCHANGE_DELETE: (u16, u16) = (40, 20);
@@ -75,6 +75,7 @@ pub fn fault(why: &Refusal, id: (u16, u16)) -> Fault {
                 object.word()
             ),
         ),
+        Refusal::Unsupported(text) => (Code::NotImplemented, text.clone()),
         Refusal::Limit(text) => (Code::PreconditionFailed, text.clone()),
         Refusal::Stopping => (
             Code::ConnectionForced,
@@ -82,6 +83,28 @@ pub fn fault(why: &Refusal, id: (u16, u16)) -> Fault {
         ),
     };
     Fault::new(code, text).at(id)
+}
+
+/// The header that a stamp is.
+pub fn stamp_header(stamp: Stamp) -> Option<&'static str> {
+    match stamp {
+        Stamp::None => None,
+        Stamp::Attempts(_) => Some("x-delivery-count"),
+        Stamp::Offset(_) => Some("x-stream-offset"),
+    }
+}
+
+/// Writes a property list with its stamp, if there is one, into `into`; returns the list
+/// to send.
+pub fn stamped<'a>(head: &'a [u8], stamp: Stamp, into: &'a mut Vec<u8>) -> &'a [u8] {
+    match (stamp_header(stamp), stamp.number()) {
+        (Some(name), Some(number)) => {
+            into.clear();
+            put_header(head, name, number, into);
+            into
+        }
+        _ => head,
+    }
 }
 
 /// The bit that stands for an alarm.

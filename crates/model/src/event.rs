@@ -1,6 +1,6 @@
 //! What the engine tells a session. Events of one session arrive in the order they happened.
 
-use crate::{Consumer, Lane, LeaseId, Name, Refusal, Run, Ticket};
+use crate::{Consumer, Lane, LeaseId, Name, Refusal, Run, Stamp, Ticket};
 use std::sync::Arc;
 
 /// One thing told.
@@ -87,6 +87,8 @@ pub enum Alarm {
 #[allow(missing_docs)]
 pub enum CancelCause {
     QueueDeleted,
+    /// It held something for too long.
+    TimedOut,
 }
 
 /// Messages handed to one subscriber: items `first, first + step, ...` of a run.
@@ -108,6 +110,8 @@ pub struct Delivery {
     pub lease: Option<LeaseId>,
     /// All of them may have been delivered before.
     pub redelivered: bool,
+    /// What is to be written on them.
+    pub stamp: Stamp,
     /// What they take of the session's window, given back by `Command::Window`.
     pub cost: u64,
 }
@@ -131,6 +135,8 @@ pub struct Got {
     pub lease: Option<LeaseId>,
     /// May have been delivered before.
     pub redelivered: bool,
+    /// What is to be written on it.
+    pub stamp: Stamp,
     /// How many wait behind it.
     pub waiting: u64,
 }

@@ -151,6 +151,8 @@ pub enum Refusal {
         /// What is wrong with it.
         reason: String,
     },
+    /// What this kind of queue or exchange cannot do.
+    Unsupported(String),
     /// A limit of the broker is reached.
     Limit(String),
     /// The broker is shutting down.

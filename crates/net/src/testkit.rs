@@ -3,7 +3,7 @@
 
 use crate::{Engine, Port};
 use lockgate_front::{Cause, Close, Front, Login, Output, Peer, Proof, Received, Session, Verdict};
-use lockgate_model::{Command, Consumer, Delivery, Event, Lane, Request, Run, Ticket, Time};
+use lockgate_model::{Command, Consumer, Delivery, Event, Lane, Request, Run, Stamp, Ticket, Time};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -274,6 +274,7 @@ pub fn delivery(body: &[u8]) -> Event {
         count: 1,
         lease: None,
         redelivered: false,
+        stamp: Stamp::None,
         cost: body.len() as u64,
     })
 }

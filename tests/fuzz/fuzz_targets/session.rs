@@ -12,7 +12,8 @@ use lockgate_amqp091::packet::{Method, RawTable, Secret};
 use lockgate_amqp091::{Amqp091, Settings, encode};
 use lockgate_front::{Front, Output, Peer, Session, Verdict};
 use lockgate_model::{
-    Answer, CancelCause, Command, Delivery, Event, Got, LeaseId, Name, Refusal, Request, Run, Time,
+    Answer, CancelCause, Command, Delivery, Event, Got, LeaseId, Name, Refusal, Request, Run,
+    Stamp, Time,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -107,6 +108,7 @@ impl Peers {
                             count: 1,
                             lease: (!s.settled).then_some(LeaseId(self.leases)),
                             redelivered: false,
+                            stamp: Stamp::None,
                             cost: 1,
                         }));
                         let cause = CancelCause::QueueDeleted;
@@ -147,7 +149,14 @@ impl Peers {
                 self.leases += 1;
                 let lease = (!settled).then_some(LeaseId(self.leases));
                 let (item, redelivered, waiting) = (0, true, u64::MAX);
-                Answer::Got(Some(Got { run: message(), item, lease, redelivered, waiting }))
+                Answer::Got(Some(Got {
+                    run: message(),
+                    item,
+                    lease,
+                    redelivered,
+                    stamp: Stamp::None,
+                    waiting,
+                }))
             }
             _ => Answer::Done,
         }

@@ -9,6 +9,7 @@
 use super::Connection;
 use super::publish::PUBLISH;
 use crate::frame::{AROUND, END, HEADER, Kind};
+use crate::map::stamped;
 use lockgate_front::{Output, WriteBuffer};
 use lockgate_model::{Delivery, Range, Run};
 
@@ -124,10 +125,10 @@ impl Layout {
         out: &mut WriteBuffer,
     ) {
         let run: &Run = &d.run;
-        let mut last = None;
-        for at in d.indices() {
+        let (mut last, mut scratch) = (None, Vec::new());
+        for (n, at) in (0..).zip(d.indices()) {
             let item = &run.items[at];
-            let head = item.head.of(&run.bytes);
+            let head = stamped(item.head.of(&run.bytes), d.stamp.of(n, d.step), &mut scratch);
             if last != Some(item.origin) {
                 let origin = run.origin(item);
                 let (exchange, key) = (origin.exchange.of(&run.bytes), origin.key.of(&run.bytes));

@@ -3,6 +3,7 @@
 use super::publish::write_content;
 use super::{Connection, Reply, short_count};
 use crate::error::Fault;
+use crate::map::stamped;
 use crate::packet::Method;
 use lockgate_front::Output;
 use lockgate_model::{Got, Request};
@@ -38,7 +39,9 @@ impl Connection {
             message_count: short_count(got.waiting),
         };
         self.send(n, &method, out);
-        write_content(&got.run, item, n, self.frame_max, out);
+        let mut scratch = Vec::new();
+        let head = stamped(got.run.head(item), got.stamp, &mut scratch);
+        write_content(&got.run, item, head, n, self.frame_max, out);
         Ok(())
     }
 }

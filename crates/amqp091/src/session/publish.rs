@@ -149,25 +149,21 @@ impl Connection {
             routing_key: run.key(item),
         };
         self.send(n, &back, out);
-        write_content(run, item, n, self.frame_max, out);
+        write_content(run, item, run.head(item), n, self.frame_max, out);
     }
 }
 
-/// Header and body frames of one message.
+/// Header and body frames of one message with this property list.
 pub(super) fn write_content(
     run: &Run,
     item: &Item,
+    properties: &[u8],
     channel: u16,
     frame_max: usize,
     out: &mut Output,
 ) {
     let body = run.body(item);
-    let header = Header {
-        class: PUBLISH.0,
-        weight: 0,
-        body_size: body.len() as u64,
-        properties: run.head(item),
-    };
+    let header = Header { class: PUBLISH.0, weight: 0, body_size: body.len() as u64, properties };
     encode::header(out.bytes.small(), channel, &header);
     let [c0, c1] = channel.to_be_bytes();
     for chunk in body.chunks(frame_max - AROUND) {

@@ -138,7 +138,7 @@ impl Connection {
 
     /// A subscription ended by itself: said to clients that want to know.
     pub(super) fn cancelled(&mut self, consumer: Consumer, cause: CancelCause, out: &mut Output) {
-        let CancelCause::QueueDeleted = cause;
+        let (CancelCause::QueueDeleted | CancelCause::TimedOut) = cause;
         if let Some(gone) = self.forget(consumer.0)
             && self.client.cancel_notify
         {

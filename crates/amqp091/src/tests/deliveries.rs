@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lockgate_front::script::Tongue;
 use lockgate_front::{Front, Output, Peer, Session, Verdict};
 use lockgate_model::{
-    Answer, Command, Consumer, Delivery, Event, Lane, LeaseId, Name, Run, RunBuilder, Time,
+    Answer, Command, Consumer, Delivery, Event, Lane, LeaseId, Name, Run, RunBuilder, Stamp, Time,
 };
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -113,6 +113,7 @@ proptest! {
                 count: taken.len() as u32,
                 lease: Some(LeaseId(events.len() as u32)),
                 redelivered,
+                stamp: Stamp::None,
                 cost: 10,
             }));
         }
@@ -121,4 +122,35 @@ proptest! {
         prop_assert_eq!(Amqp::default().hear(&out.bytes.take()), expected);
         prop_assert_eq!(out.delivered, cost);
     }
+}
+
+#[test]
+fn a_stamp_is_a_header_and_counts_with_the_messages() {
+    let said = |stamp: Stamp, step: u32| {
+        let (mut s, mut out) = consumers();
+        let delivery = Delivery {
+            lane: Lane(1),
+            consumer: Consumer(1),
+            run: run(&[(0, 1, 1); 4]),
+            first: 0,
+            step,
+            count: 4 / step,
+            lease: None,
+            redelivered: false,
+            stamp,
+            cost: 1,
+        };
+        s.events(&mut vec![Event::Deliver(delivery)], Time(0), &mut out);
+        let heard = Amqp::default().hear(&out.bytes.take());
+        heard.into_iter().filter(|l| l.contains(" header ")).collect::<Vec<_>>()
+    };
+    let line = |name: &str, number: i64| {
+        let mut head = Vec::new();
+        lockgate_model::put_header(&[0x10, 0, 1], name, number, &mut head);
+        format!("1 header size=1 properties={head:x?}")
+    };
+    let offsets = [line("x-stream-offset", 40), line("x-stream-offset", 42)];
+    assert_eq!(said(Stamp::Offset(40), 2), offsets);
+    assert_eq!(said(Stamp::Attempts(3), 2), [(); 2].map(|()| line("x-delivery-count", 3)));
+    assert_eq!(said(Stamp::None, 4), ["1 header size=1 properties=[10, 0, 1]"]);
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use lockgate_front::script::{self, Tongue};
 use lockgate_front::{Front, Output, Peer, Session, Verdict};
 use lockgate_model::{
-    Answer, Command, Consumer, Delivery, Event, Lane, LeaseId, Request, Run, Time,
+    Answer, Command, Consumer, Delivery, Event, Lane, LeaseId, Request, Run, Stamp, Time,
 };
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -104,7 +104,18 @@ fn fifty(lane: Lane, consumer: Consumer) -> Event {
     let lease = Some(LeaseId(consumer.0));
     let (first, step, count, cost) = (0, 1, 50, 50);
     let redelivered = false;
-    Event::Deliver(Delivery { lane, consumer, run, first, step, count, lease, redelivered, cost })
+    Event::Deliver(Delivery {
+        lane,
+        consumer,
+        run,
+        first,
+        step,
+        count,
+        lease,
+        redelivered,
+        stamp: Stamp::None,
+        cost,
+    })
 }
 
 /// The bytes of a whole conversation.

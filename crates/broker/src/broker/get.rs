@@ -6,7 +6,7 @@ use crate::dispatch::{Lease, Waiting};
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
 use crate::ledger::Slice;
-use lockgate_model::{Answer, Got, Name, Refusal};
+use lockgate_model::{Answer, Got, Name, Refusal, Stamp};
 
 impl Broker {
     /// A message, none, or nothing yet: then it is on its way from the disk.
@@ -84,7 +84,7 @@ impl Broker {
             Some(self.dispatch.lend(lease))
         };
         let waiting = self.waiting_messages(queue);
-        Some(Some(Got { run, item, lease, redelivered, waiting }))
+        Some(Some(Got { run, item, lease, redelivered, stamp: Stamp::None, waiting }))
     }
 
     /// Messages of a queue that nobody holds.

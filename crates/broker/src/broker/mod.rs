@@ -3,18 +3,21 @@
 
 mod arguments;
 mod backlog;
+mod bindings;
 mod bound;
 mod copies;
 mod dead;
+mod exchanges;
 mod expire;
 mod get;
 mod leave;
 mod publish;
+mod queues;
 mod recover;
 mod routes;
 mod settle;
 mod subscribe;
-mod topology;
+mod vhosts;
 
 use crate::change::Change;
 use crate::dispatch::{Desk, Dispatch, SessionState};

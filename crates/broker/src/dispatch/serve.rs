@@ -5,7 +5,7 @@ use crate::id::QueueId;
 use crate::journal::Effects;
 use crate::ledger::Slice;
 use lockgate_model::limits::MESSAGE_OVERHEAD_BYTES;
-use lockgate_model::{Delivery, Event, Run};
+use lockgate_model::{Delivery, Event, Run, Stamp};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -162,6 +162,7 @@ impl Dispatch {
             count: part.count,
             lease,
             redelivered,
+            stamp: Stamp::None,
             cost,
         };
         out.now(session, Event::Deliver(delivery));

@@ -24,9 +24,23 @@ pub struct DeadLetter {
     pub key: Option<Bytes>,
 }
 
+/// What kind of queue it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Delivers at once.
+    #[default]
+    Classic,
+    /// Delivers only what is committed.
+    Quorum,
+    /// Keeps what it delivers.
+    Stream,
+}
+
 /// The rules of one queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
+    /// What kind of queue it is.
+    pub kind: Kind,
     /// How long its entries live at most, in milliseconds.
     pub lifetime: Option<u64>,
     /// How long it lives without being used, in milliseconds.
@@ -49,6 +63,11 @@ impl Rules {
             u64::try_from(n).ok()
         };
         Rules {
+            kind: match arguments.get("x-queue-type").and_then(Value::as_str) {
+                Some("quorum") => Kind::Quorum,
+                Some("stream") => Kind::Stream,
+                _ => Kind::Classic,
+            },
             lifetime: number("x-message-ttl"),
             idle: number("x-expires"),
             length_max: number("x-max-length"),

@@ -3,7 +3,7 @@
 use super::words::Words;
 use lockgate_model::{
     Alarm, Answer, CancelCause, Consumer, Delivery, Event, Got, Lane, LeaseId, Name, Object,
-    Refusal, Run, RunBuilder, Ticket, Verb,
+    Refusal, Run, RunBuilder, Stamp, Ticket, Verb,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,7 +37,14 @@ pub fn answer(w: &mut Words<'_>) -> Result<Result<Answer, Refusal>, String> {
             let waiting = w.number("waiting")?;
             let m = messages(w)?;
             let Messages { run, lease, redelivered, .. } = m;
-            Ok(Answer::Got(Some(Got { run, item: 0, lease, redelivered, waiting })))
+            Ok(Answer::Got(Some(Got {
+                run,
+                item: 0,
+                lease,
+                redelivered,
+                stamp: Stamp::None,
+                waiting,
+            })))
         }
         "no" => Err(refusal(w)?),
         other => return Err(format!("no such answer: {other}")),
@@ -85,6 +92,7 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
                 count,
                 lease,
                 redelivered,
+                stamp: Stamp::None,
                 cost,
             })
         }
