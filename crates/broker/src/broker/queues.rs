@@ -145,9 +145,12 @@ impl Broker {
         }
     }
 
-    pub(super) fn find_queue(&self, session: SessionId, name: &Name) -> Answered {
+    /// Asking for a queue is using it: RabbitMQ keeps one that expires for who asks.
+    pub(super) fn find_queue(&mut self, session: SessionId, name: &Name) -> Answered {
         let q = self.accessible(session, name)?;
-        Ok((self.describe(q), 0))
+        let (id, answer) = (q.id, self.describe(q));
+        self.touch(id);
+        Ok((answer, 0))
     }
 
     pub(super) fn delete_queue(
