@@ -12,7 +12,6 @@ const NOT_YET: &str = "not supported yet";
 const MISSING: &[&str] = &[
     "x-dead-letter-strategy",
     "x-max-length-bytes",
-    "x-max-priority",
     "x-delivery-limit",
     "x-max-age",
     "x-stream-max-segment-size-bytes",
@@ -28,6 +27,7 @@ const COMPARED: &[&str] = &[
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
     "x-max-length",
+    "x-max-priority",
     "x-overflow",
     "x-queue-type",
     "x-single-active-consumer",
@@ -46,6 +46,7 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
             "x-expires" => millis(value, 1),
             "x-message-ttl" => millis(value, 0),
             "x-max-length" => count(value),
+            "x-max-priority" => priority(value),
             "x-overflow" => overflow(value),
             "x-single-active-consumer" => boolean(value),
             "x-dead-letter-routing-key" => letter_key(value, arguments),
@@ -84,6 +85,14 @@ fn count(value: &Value) -> Result<(), String> {
         None => Err(format!("\"expected integer, got {}\"", kind(value))),
         Some(n) if n < 0 => Err(format!("{{value_negative,{n}}}")),
         Some(_) => Ok(()),
+    }
+}
+
+fn priority(value: &Value) -> Result<(), String> {
+    count(value)?;
+    match value.as_int() {
+        Some(n) if n > 255 => Err(format!("{{max_value_exceeded,{n}}}")),
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use super::Broker;
 use crate::dispatch::Desk;
 use crate::id::{PageId, Place, QueueId};
 use crate::journal::{BlockKey, Effects, Io, Journal};
-use crate::ledger::{Evicted, Line, Read, Wanted};
+use crate::ledger::{Evicted, Line, Read, Wanted, rank_of};
 use lockgate_model::Run;
 use std::sync::Arc;
 
@@ -18,8 +18,12 @@ const RESIDENT_LEAST: u64 = 256 * 1024;
 
 impl Desk {
     /// Nothing waits: the entry `next` would be the first one delivered.
-    pub(super) fn is_idle(&self, next: u64) -> bool {
-        self.cursor == next && self.returned.is_empty() && self.waiting.is_empty()
+    pub(super) fn is_idle(&self, line: &Line, next: u64) -> bool {
+        let drained = |n: usize| n == rank_of(next) || self.cursor.at(n) == line.next(n);
+        self.cursor.of(next) == next
+            && self.returned.is_empty()
+            && self.waiting.is_empty()
+            && (0..line.ranks().len()).all(drained)
     }
 
     /// Entries come back to their places.
@@ -34,32 +38,41 @@ impl Desk {
         }
     }
 
-    /// The next entries to deliver, `from..to`, and whether they came back.
+    /// The next entries to deliver, `from..to`, and whether they came back: rank by rank,
+    /// in each first what came back.
     pub(super) fn upcoming(&mut self, line: &Line) -> Option<(u64, u64, bool)> {
-        if let Some((from, to)) = self.returned.first() {
-            return Some((from, to, true));
-        }
-        while let Some(from) = line.next_live(self.cursor) {
+        let back = self.returned.first();
+        (0..line.ranks().len()).find_map(|rank| match back {
+            Some((from, to)) if rank_of(from) == rank => Some((from, to, true)),
+            _ => self.ahead(line, rank),
+        })
+    }
+
+    /// The next entries of a rank that were not handed out yet.
+    fn ahead(&mut self, line: &Line, rank: usize) -> Option<(u64, u64, bool)> {
+        let mut at = self.cursor.at(rank);
+        while let Some(from) = line.next_in_rank(at) {
             if let Some((_, end)) = self.doomed.around(from) {
-                self.cursor = end;
+                at = end;
                 continue;
             }
-            self.cursor = from;
-            let to = if from < self.seen { self.seen } else { line.next() };
+            self.cursor.set(from);
+            let seen = self.seen.at(rank);
+            let to = if from < seen { seen } else { line.next(rank) };
             let to = to.min(self.doomed.next_start(from).unwrap_or(u64::MAX));
-            return Some((from, to, from < self.seen));
+            return Some((from, to, from < seen));
         }
-        self.cursor = line.next();
+        self.cursor.set(line.next(rank));
         None
     }
 
     /// Entries from `from` on, `count` of them, are handed out.
     pub(super) fn took(&mut self, from: u64, count: u32, returned: bool) {
         let to = from + u64::from(count);
-        if returned && from < self.cursor {
+        if returned && self.cursor.passed(from) {
             self.returned.remove(from, to);
         } else {
-            self.cursor = to;
+            self.cursor.set(to);
         }
     }
 }
@@ -108,15 +121,13 @@ impl Broker {
             return;
         }
         q.line.seal_full();
-        let cursor = self.dispatch.desks.get(&queue).map_or(0, |d| d.cursor);
+        let Some(desk) = self.dispatch.desks.get(&queue) else { return };
         while q.line.resident() > limit {
             let before = q.line.resident();
-            let next_page = &mut self.next_page;
-            let fresh = || {
-                *next_page += 1;
-                PageId(*next_page)
-            };
-            let Some((page, evicted)) = q.line.evict(cursor, fresh) else { break };
+            let page = PageId(self.next_page + 1);
+            let cursor = |rank| desk.cursor.at(rank);
+            let Some(evicted) = q.line.evict(cursor, page) else { break };
+            self.next_page += 1;
             self.resident -= before - q.line.resident();
             if let Evicted::Stored(run) = evicted {
                 out.io.push(Io::Store { page, run });

@@ -5,7 +5,7 @@ use crate::dispatch::Desk;
 use crate::dispatch::Reason;
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::lifetimes;
+use crate::ledger::{base_of, lifetimes};
 use lockgate_model::{Run, Time};
 
 impl Broker {
@@ -31,8 +31,7 @@ impl Broker {
             }
             at += count;
         }
-        let head = q.line.head();
-        q.expiry.prune(head);
+        q.expiry.prune(|n| q.line.is_past(n));
         self.arm(queue);
     }
 
@@ -104,11 +103,12 @@ impl Broker {
         for (from, to) in due {
             let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
             let mut ready: Vec<(u64, u64)> = desk.returned.within(from, to).collect();
-            if to > desk.cursor {
-                ready.push((from.max(desk.cursor), to));
+            let cursor = desk.cursor.of(from);
+            if to > cursor {
+                ready.push((from.max(cursor), to));
             }
-            if from < desk.cursor {
-                desk.late.insert(from, to.min(desk.cursor));
+            if from < cursor {
+                desk.late.insert(from, to.min(cursor));
             }
             for (from, to) in &ready {
                 desk.returned.remove(*from, *to);
@@ -131,9 +131,12 @@ impl Broker {
 
     /// Forgets lateness of what is settled.
     fn trim_late(&mut self, queue: QueueId) {
-        let head = self.ledger.queues.get(&queue).map_or(0, |q| q.line.head());
-        if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-            desk.late.remove(0, head);
+        let Some(q) = self.ledger.queues.get(&queue) else { return };
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        if !desk.late.is_empty() {
+            for (n, rank) in q.line.ranks().iter().enumerate() {
+                desk.late.remove(base_of(n), rank.head());
+            }
         }
     }
 }

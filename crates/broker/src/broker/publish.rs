@@ -70,6 +70,7 @@ impl Broker {
                     return false;
                 }
             };
+            let end = self.equals(&queues, run, at, end);
             let mut placed = Placed { taken: end - at, after: 0 };
             if queues.is_empty() {
                 self.unrouted(session, lane, run, at, end, out);
@@ -119,6 +120,17 @@ impl Broker {
             Routed::One(queues) => (queues, at + 1),
         };
         Ok(Steered { queues, end, stripped: None })
+    }
+
+    /// The end of those items from `at` on that have one rank wherever they go.
+    fn equals(&self, queues: &[QueueId], run: &Run, at: usize, end: usize) -> usize {
+        let ranked =
+            |q: &QueueId| self.ledger.queues.get(q).is_some_and(|q| q.rules.priority_max > 0);
+        if end - at < 2 || !queues.iter().any(ranked) {
+            return end;
+        }
+        let first = run.items[at].priority;
+        at + run.items[at..end].iter().take_while(|i| i.priority == first).count()
     }
 
     fn unrouted(
@@ -190,9 +202,9 @@ impl Broker {
         out: &mut Effects,
     ) -> usize {
         let Some(q) = self.ledger.queues.get(&queue) else { return to - from };
-        let next = q.line.next();
+        let next = q.line.next(q.rules.rank(run.items[from].priority));
         let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
-            d.is_idle(next)
+            d.is_idle(&q.line, next)
                 && !d.ring.is_empty()
                 && d.subscribers.iter().all(|s| self.dispatch.subscribers[*s].settled)
         });
@@ -219,7 +231,10 @@ impl Broker {
         out: &mut Effects,
     ) -> u64 {
         let from = group[0].0;
-        let next = |q: &QueueId| self.ledger.queues.get(q).map_or(0, |q| q.line.next());
+        let priority = run.items[from].priority;
+        let next = |q: &QueueId| {
+            self.ledger.queues.get(q).map_or(0, |q| q.line.next(q.rules.rank(priority)))
+        };
         let targets: SmallVec<[(QueueId, u64); 4]> =
             group.iter().map(|(_, q)| (*q, next(q))).collect();
         let place = journal.append(record::kind::ENQUEUED, |body| {
@@ -247,7 +262,8 @@ impl Broker {
     ) {
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
         let before = q.line.resident();
-        let first = q.line.append(run, from, to, logged);
+        let rank = q.rules.rank(run.items[from].priority);
+        let first = q.line.append(rank, run, from, to, logged);
         self.resident += q.line.resident() - before;
         self.note_expiry(queue, first, run, from, to);
         self.shrink(queue, out);
@@ -267,11 +283,12 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) {
+        let Some(q) = self.ledger.queues.get(&queue) else { return };
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         if desk.ring.is_empty() {
             return;
         }
-        if !desk.is_idle(first) {
+        if !desk.is_idle(&q.line, first) {
             self.dispatch.wake(queue);
             return;
         }
@@ -279,7 +296,7 @@ impl Broker {
             Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
         let served = self.dispatch.serve(queue, &slice, false, out);
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-            desk.cursor = first + u64::from(served.taken);
+            desk.cursor.set(first + u64::from(served.taken));
         }
         for (part, step, count) in served.settled {
             self.settle_strided(queue, first + u64::from(part), step, count, journal);

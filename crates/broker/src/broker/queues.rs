@@ -214,14 +214,17 @@ impl Broker {
         journal: &mut impl Journal,
     ) -> Answered {
         let q = self.accessible(session, name)?;
-        let (id, next) = (q.id, q.line.next());
+        let id = q.id;
+        let ends: Vec<u64> = (0..q.line.ranks().len()).map(|n| q.line.next(n)).collect();
         let Some(desk) = self.dispatch.desks.get_mut(&id) else {
             return Ok((Answer::Removed(0), 0));
         };
-        let cursor = std::mem::replace(&mut desk.cursor, next);
         let mut ranges: Vec<(u64, u64)> = std::mem::take(&mut desk.returned).iter().collect();
         let mut ready = Ranges::default();
-        ready.insert(cursor, next);
+        for next in ends {
+            ready.insert(desk.cursor.of(next), next);
+            desk.cursor.set(next);
+        }
         desk.doomed.iter().for_each(|(from, to)| ready.remove(from, to));
         ranges.extend(ready.iter());
         let mut went = 0;

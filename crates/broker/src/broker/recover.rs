@@ -6,7 +6,7 @@ use crate::change::Change;
 use crate::dispatch::Desk;
 use crate::id::{Place, QueueId, Target, VhostId};
 use crate::journal::Journal;
-use crate::ledger::{Extent, NUMBER_MAX, Queue};
+use crate::ledger::{Cursors, Extent, NUMBER_MAX, Queue, Rank, base_of};
 use crate::ranges::Ranges;
 use crate::record::{self, Record, kind};
 use crate::way::Way;
@@ -94,7 +94,7 @@ impl Broker {
             }
             Record::Seen { queue, below } => {
                 if let Some(q) = self.ledger.queues.get_mut(&queue) {
-                    q.seen = below;
+                    q.seen.set(below);
                 }
             }
             Record::Begin | Record::End | Record::Started => {}
@@ -204,9 +204,14 @@ impl Broker {
         self.group = None;
         journal.append(kind::STARTED, |_| {});
         for q in self.ledger.queues.values_mut() {
-            let seen = if clean { q.seen } else { q.line.next() };
-            q.seen = 0;
-            let (cursor, single) = (q.line.head(), q.rules.single);
+            let (mut cursor, mut seen) = (Cursors::default(), std::mem::take(&mut q.seen));
+            for rank in q.line.ranks() {
+                cursor.set(rank.head());
+                if !clean {
+                    seen.set(rank.next());
+                }
+            }
+            let single = q.rules.single;
             let desk = Desk { cursor, seen, single, used: now, ..Desk::default() };
             self.dispatch.desks.insert(q.id, desk);
         }
@@ -217,10 +222,12 @@ impl Broker {
     /// The last words before an orderly stop: what may have been delivered.
     pub fn rest(&mut self, journal: &mut impl Journal) {
         for q in self.ledger.queues.values().filter(|q| q.is_logged() && q.line.live() > 0) {
-            let desk = self.dispatch.desks.get(&q.id);
-            let below = desk.map_or(0, |d| d.cursor.max(d.seen));
-            if q.line.next_live(0).is_some_and(|first| first < below) {
-                journal.append(kind::SEEN, |out| record::write_seen(q.id, below, out));
+            let Some(desk) = self.dispatch.desks.get(&q.id) else { continue };
+            for n in 0..q.line.ranks().len() {
+                let below = desk.cursor.at(n).max(desk.seen.at(n));
+                if q.line.next_in_rank(base_of(n)).is_some_and(|first| first < below) {
+                    journal.append(kind::SEEN, |out| record::write_seen(q.id, below, out));
+                }
             }
         }
     }
@@ -299,18 +306,26 @@ fn entry(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
 
 /// A queue's entries that the log holds, by where it holds them.
 fn hold(q: &Queue, out: &mut Vec<u8>) {
+    for (n, rank) in q.line.ranks().iter().enumerate() {
+        if rank.next() > base_of(n) || n == 0 {
+            hold_rank(q.id, rank, out);
+        }
+    }
+    let due: Vec<(u64, u64, u64)> = q.expiry.iter().collect();
+    if !due.is_empty() {
+        entry(out, kind::DUE, |body| record::write_due(q.id, &due, body));
+    }
+}
+
+fn hold_rank(queue: QueueId, rank: &Rank, out: &mut Vec<u8>) {
     let mut extents = Vec::new();
-    for block in q.line.blocks().filter(|b| b.live > 0) {
+    for block in rank.blocks().filter(|b| b.live > 0) {
         let count = u64::from(block.count.max(1));
         // Bytes of an extent are not kept: its share of the block's is near enough, since
         // they only tell when a block is full.
         extents
             .extend(block.extents.iter().map(|e| (*e, block.bytes * u64::from(e.count) / count)));
     }
-    let gone: Vec<(u64, u64)> = q.line.gone().iter().collect();
-    entry(out, kind::HELD, |body| record::write_held(q.id, q.line.next(), &extents, &gone, body));
-    let due: Vec<(u64, u64, u64)> = q.expiry.iter().collect();
-    if !due.is_empty() {
-        entry(out, kind::DUE, |body| record::write_due(q.id, &due, body));
-    }
+    let gone: Vec<(u64, u64)> = rank.gone().iter().collect();
+    entry(out, kind::HELD, |body| record::write_held(queue, rank.next(), &extents, &gone, body));
 }

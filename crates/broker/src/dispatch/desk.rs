@@ -1,6 +1,7 @@
 //! A desk: how one queue stands with its subscribers.
 
 use crate::id::QueueId;
+use crate::ledger::Cursors;
 use crate::ranges::Ranges;
 use lockgate_model::{Consumer, Lane, SessionId, Ticket, Time};
 use std::collections::VecDeque;
@@ -9,11 +10,11 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct Desk {
     /// Entries below this were handed out, or are settled.
-    pub cursor: u64,
+    pub cursor: Cursors,
     /// Entries below the cursor that came back.
     pub returned: Ranges,
     /// Entries below this may have been delivered before the process began.
-    pub seen: u64,
+    pub seen: Cursors,
     /// Entries handed out and not settled.
     pub leased: u64,
     /// Subscribers that can take something: those of the highest priority first, and among

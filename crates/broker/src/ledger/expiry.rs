@@ -36,10 +36,10 @@ impl Expiry {
         due
     }
 
-    /// Entries below `head` are settled: what is due first is often theirs.
-    pub fn prune(&mut self, head: u64) {
+    /// Forgets what is due first of entries that are settled, which it often is.
+    pub fn prune(&mut self, is_past: impl Fn(u64) -> bool) {
         while let Some(first) = self.0.first_entry()
-            && first.get().iter().all(|(_, to)| to <= head)
+            && first.get().iter().all(|(_, to)| is_past(to - 1))
         {
             first.remove();
         }
@@ -91,7 +91,7 @@ mod tests {
         e.note(2000, 6, 9);
         assert_eq!(e.take_due(999), []);
         assert_eq!(e.take_due(1008), [(0, 5), (5, 6)]);
-        e.prune(9);
+        e.prune(|n| n < 9);
         assert_eq!(e.next(), None);
     }
 

@@ -1,23 +1,42 @@
-//! A line: the entries of one queue in order, each with a number that is never used again.
+//! A line: the entries of one queue. Without priorities they are one rank; with them the
+//! ranks stand one behind the other, the highest priority first, each with numbers of its
+//! own: a lower number is always the one to be delivered first.
 //!
-//! It knows what has come and what has been settled. What has been handed out
-//! to whom is not its business: that is volatile and lives in `dispatch`.
+//! ```text
+//!  number   | rank: 8 bits | place in the rank: 54 bits |
+//! ```
 
 mod away;
+mod cursors;
+mod rank;
 
 pub use away::{Evicted, Wanted};
+pub use cursors::Cursors;
+pub use rank::Rank;
 
-use super::block::{Block, Body, Extent};
-use crate::id::PageId;
-use crate::id::Place;
+use super::block::Extent;
+use crate::id::{PageId, Place};
 use crate::journal::Journal;
 use crate::ranges::Ranges;
 use lockgate_model::{Malformed, Run};
-use std::collections::VecDeque;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-/// A drained queue keeps this much memory for what comes next, no more: there may be many.
-const KEEP_MAX: usize = 16 * 1024;
+/// Bits of a number that tell places within a rank.
+const PLACE_BITS: u32 = 54;
+
+/// Most ranks: priorities 0 to 255.
+const RANKS_MAX: usize = 256;
+
+/// The rank that a number belongs to.
+pub fn rank_of(number: u64) -> usize {
+    (number >> PLACE_BITS) as usize
+}
+
+/// The first number of a rank.
+pub fn base_of(rank: usize) -> u64 {
+    (rank as u64) << PLACE_BITS
+}
 
 /// Entries `first..first + count`, which are items `item..` of a run.
 #[derive(Clone, Debug)]
@@ -41,347 +60,6 @@ pub enum Read {
     Away,
 }
 
-/// The entries of one queue.
-#[derive(Debug, Default)]
-pub struct Line {
-    /// In order of their numbers; there may be gaps between them, but the last is the newest.
-    blocks: VecDeque<Block>,
-    /// The next entry's number.
-    next: u64,
-    /// Entries not yet settled.
-    live: u64,
-    /// Bytes of messages in memory.
-    resident: u64,
-    /// Settled entries at or above `head()` that still stand in a block.
-    gone: Ranges,
-}
-
-impl Line {
-    /// Entries not yet settled.
-    pub fn live(&self) -> u64 {
-        self.live
-    }
-
-    /// The next entry's number.
-    pub fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// Bytes of messages in memory.
-    pub fn resident(&self) -> u64 {
-        self.resident
-    }
-
-    /// The oldest number that may still be unsettled.
-    pub fn head(&self) -> u64 {
-        self.blocks.front().map_or(self.next, |b| b.first)
-    }
-
-    /// Numbers below this were given out before, whatever became of them.
-    pub fn skip_to(&mut self, next: u64) {
-        self.next = self.next.max(next);
-    }
-
-    /// Appends items `from..to` of a run; `place` is the record that holds them, if one does.
-    /// Returns the first one's number.
-    pub fn append(&mut self, run: &Run, from: usize, to: usize, logged: Option<Logged>) -> u64 {
-        let first = self.next;
-        let mut at = from;
-        while at < to {
-            let block = self.tail();
-            let end = at + fitting(run, at, to, block);
-            let before = block.resident();
-            if let Body::Open(builder) = &mut block.body {
-                builder.copy(run, at, end);
-            }
-            let (n, grown) = ((end - at) as u32, block.resident() - before);
-            if let Some(l) = logged {
-                let first = block.end();
-                block.note(Extent {
-                    first,
-                    count: n,
-                    skip: (at - from) as u32,
-                    place: l.place,
-                    weight: l.weight,
-                });
-            }
-            block.count += n;
-            block.live += n;
-            block.bytes += grown;
-            self.resident += grown;
-            self.next += u64::from(n);
-            self.live += u64::from(n);
-            at = end;
-        }
-        first
-    }
-
-    /// The open block at the end, made if need be.
-    fn tail(&mut self) -> &mut Block {
-        let fresh = match self.blocks.back_mut() {
-            Some(b) if b.is_full() => {
-                b.seal();
-                true
-            }
-            Some(b) => !matches!(b.body, Body::Open(_)) || b.end() != self.next,
-            None => true,
-        };
-        if fresh {
-            self.blocks.push_back(Block::open(self.next));
-        }
-        let at = self.blocks.len() - 1;
-        &mut self.blocks[at]
-    }
-
-    /// Replay: a record holds these entries. `bytes` is what they weigh in memory.
-    /// The newest entries come last, or the log is not one that we wrote.
-    pub fn restore(&mut self, extent: Extent, bytes: u64) -> Result<(), Malformed> {
-        if extent.first < self.next || !extent.is_possible(bytes) {
-            return Err(Malformed("entries that cannot be"));
-        }
-        let appendable = self.blocks.back().is_some_and(|b| {
-            b.end() == extent.first && !b.is_full() && matches!(b.body, Body::Away(None))
-        });
-        if !appendable {
-            let mut block = Block::open(extent.first);
-            block.body = Body::Away(None);
-            self.blocks.push_back(block);
-        }
-        if let Some(block) = self.blocks.back_mut() {
-            block.count += extent.count;
-            block.live += extent.count;
-            block.bytes += bytes;
-            block.extents.push(extent);
-        }
-        self.next = self.next.max(extent.first + u64::from(extent.count));
-        self.live += u64::from(extent.count);
-        Ok(())
-    }
-
-    /// Entries `from..to` are done with; those that are not there are passed over.
-    /// Returns how many went. Says to `journal` what weight the log lost; pages no
-    /// longer needed go to `pages`.
-    pub fn settle(
-        &mut self,
-        from: u64,
-        to: u64,
-        journal: &mut impl Journal,
-        pages: &mut Vec<PageId>,
-    ) -> u64 {
-        let (mut at, mut went) = (from.max(self.head()), 0);
-        let mut i = self.index_of(at);
-        while at < to && i < self.blocks.len() {
-            let (start, end) = (self.blocks[i].first.max(at), self.blocks[i].end().min(to));
-            i += 1;
-            at = at.max(end);
-            if start < end {
-                went += self.settle_in(i - 1, start, end, journal, pages);
-            }
-        }
-        self.live -= went;
-        self.trim();
-        went
-    }
-
-    fn settle_in(
-        &mut self,
-        i: usize,
-        from: u64,
-        to: u64,
-        journal: &mut impl Journal,
-        pages: &mut Vec<PageId>,
-    ) -> u64 {
-        let newest = i + 1 == self.blocks.len() && to == self.next;
-        let block = &mut self.blocks[i];
-        let mut went = 0;
-        let mut lose = |from: u64, to: u64| {
-            went += to - from;
-            block.weigh(from, to, |place, weight| journal.weigh(place, -(weight as i64)));
-        };
-        if self.gone.is_empty() {
-            lose(from, to);
-        } else {
-            let mut at = from;
-            for (s, e) in self.gone.within(from, to) {
-                lose(at, s);
-                at = e;
-            }
-            lose(at, to);
-        }
-        block.live -= went as u32;
-        // A whole block at the head goes at once; anything else is remembered.
-        if block.live > 0 || i > 0 {
-            self.gone.insert(from, to);
-        }
-        if block.live == 0 {
-            self.resident -= block.resident();
-            block.extents = Vec::new();
-            match std::mem::replace(&mut block.body, Body::Gone) {
-                // The queue is drained as fast as it is filled: keep the memory for what comes next.
-                Body::Open(mut builder) if newest => {
-                    builder.clear();
-                    self.gone.remove(block.first, block.end());
-                    *block = Block::open(self.next);
-                    if builder.capacity() <= KEEP_MAX {
-                        block.body = Body::Open(builder);
-                    }
-                }
-                Body::Away(Some(page)) | Body::Coming(Some(page)) => pages.push(page),
-                _ => {}
-            }
-        }
-        went
-    }
-
-    /// Forgets settled blocks at the head.
-    fn trim(&mut self) {
-        while let Some(b) = self.blocks.front() {
-            if b.live > 0 || matches!(b.body, Body::Open(_)) {
-                break;
-            }
-            let (first, end) = (b.first, b.end());
-            if !self.gone.is_empty() {
-                self.gone.remove(first, end);
-            }
-            self.blocks.pop_front();
-        }
-    }
-
-    /// The index of the block that `n` is in, or of the next one after it.
-    fn index_of(&self, n: u64) -> usize {
-        match self.blocks.front() {
-            Some(b) if n < b.end() => 0,
-            _ => self.blocks.partition_point(|b| b.end() <= n),
-        }
-    }
-
-    /// The first unsettled entry at or above `from`.
-    pub fn next_live(&self, from: u64) -> Option<u64> {
-        let (mut n, mut i) = (from, self.index_of(from));
-        while let Some(b) = self.blocks.get(i) {
-            n = n.max(b.first);
-            match self.gone.around(n) {
-                Some((_, end)) => n = end,
-                None if n < b.end() => return Some(n),
-                None => {}
-            }
-            i = if n >= b.end() { i + 1 } else { i };
-        }
-        None
-    }
-
-    /// Live entries among `from..to`.
-    pub fn live_within(&self, from: u64, to: u64) -> u64 {
-        let blocks = self.blocks.iter().skip(self.index_of(from)).take_while(|b| b.first < to);
-        blocks
-            .map(|b| {
-                let (s, e) = (b.first.max(from), b.end().min(to).max(b.first.max(from)));
-                e - s - self.gone.count_within(s, e)
-            })
-            .sum()
-    }
-
-    /// Reads from the live entry `from` on, at most up to `to`: as far as its block and no
-    /// settled entry reaches. Seals the block if it is open.
-    pub fn read(&mut self, from: u64, to: u64) -> Option<Read> {
-        let i = self.index_of(from);
-        let gone = self.gone.next_start(from).unwrap_or(u64::MAX);
-        let block = self.blocks.get_mut(i)?;
-        if from < block.first {
-            return None;
-        }
-        block.seal();
-        let end = block.end().min(to).min(gone);
-        match &block.body {
-            Body::Here(run) => Some(Read::Slice(Slice {
-                run: Arc::clone(run),
-                item: (from - block.first) as u32,
-                first: from,
-                count: (end - from) as u32,
-            })),
-            _ => Some(Read::Away),
-        }
-    }
-
-    /// The records that hold a live entry.
-    pub fn live_places(&self) -> impl Iterator<Item = Place> + '_ {
-        let lives = |e: &&Extent| self.gone.count_within(e.first, e.end()) < u64::from(e.count);
-        self.blocks.iter().flat_map(|b| &b.extents).filter(lives).map(|e| e.place)
-    }
-
-    /// Seals the block at the end if it is full, so that it can be put away.
-    pub fn seal_full(&mut self) {
-        if let Some(b) = self.blocks.back_mut().filter(|b| b.is_full()) {
-            b.seal();
-        }
-    }
-
-    /// The live ones of entries `first..first + count` that the record at `place` holds.
-    pub fn live_at(&self, first: u64, count: u32, place: Place) -> Ranges {
-        let end = first + u64::from(count);
-        let mut live = Ranges::default();
-        let blocks = self.blocks.iter().skip(self.index_of(first));
-        for e in blocks.take_while(|b| b.first < end).flat_map(|b| &b.extents) {
-            if let Some(e) = e.cut(first, end).filter(|e| e.place == place) {
-                live.insert(e.first, e.end());
-            }
-        }
-        for (from, to) in self.gone.within(first, end) {
-            live.remove(from, to);
-        }
-        live
-    }
-
-    /// Entries of the record at `from` are found in another from now on, and their weight there.
-    pub fn moved(&mut self, new: Extent, from: Place, journal: &mut impl Journal) {
-        let mut i = self.index_of(new.first);
-        while let Some(b) = self.blocks.get_mut(i)
-            && b.first < new.end()
-        {
-            let mut extents = Vec::with_capacity(b.extents.len() + 2);
-            for old in b.extents.drain(..) {
-                let part = old.cut(new.first, new.end()).filter(|_| old.place == from);
-                let Some(part) = part else {
-                    extents.push(old);
-                    continue;
-                };
-                let live = part.count as u64 - self.gone.count_within(part.first, part.end());
-                journal.weigh(from, -((live * u64::from(old.weight)) as i64));
-                journal.weigh(new.place, (live * u64::from(new.weight)) as i64);
-                extents.extend(old.cut(old.first, part.first));
-                extents.extend(new.cut(part.first, part.end()));
-                extents.extend(old.cut(part.end(), old.end()));
-            }
-            b.extents = extents;
-            i += 1;
-        }
-    }
-
-    /// All blocks, for snapshots.
-    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter()
-    }
-
-    /// Settled entries that still stand in a block.
-    pub fn gone(&self) -> &Ranges {
-        &self.gone
-    }
-
-    /// True if any of `from..to` is in the log.
-    pub fn any_logged(&self, from: u64, to: u64) -> bool {
-        let mut i = self.index_of(from);
-        while let Some(b) = self.blocks.get(i)
-            && b.first < to
-        {
-            if !b.extents.is_empty() {
-                return true;
-            }
-            i += 1;
-        }
-        false
-    }
-}
-
 /// What the log holds of entries being appended.
 #[derive(Clone, Copy, Debug)]
 pub struct Logged {
@@ -391,17 +69,175 @@ pub struct Logged {
     pub weight: u32,
 }
 
-/// How many items from `at` go into the block: at least one, and no more than fill it.
-fn fitting(run: &Run, at: usize, to: usize, block: &Block) -> usize {
-    let room = (super::block::BLOCK_ENTRIES - block.count) as usize;
-    let mut bytes = block.bytes;
-    let mut n = 0;
-    for item in &run.items[at..to.min(at + room)] {
-        n += 1;
-        bytes += item.size() as u64;
-        if bytes >= super::block::BLOCK_BYTES as u64 {
-            break;
+/// The entries of one queue.
+#[derive(Debug)]
+pub struct Line(SmallVec<[Rank; 1]>);
+
+impl Default for Line {
+    fn default() -> Line {
+        Line(smallvec![Rank::new(0)])
+    }
+}
+
+impl Line {
+    /// Its ranks, the first to be delivered first.
+    pub fn ranks(&self) -> &[Rank] {
+        &self.0
+    }
+
+    fn rank(&self, number: u64) -> Option<&Rank> {
+        self.0.get(rank_of(number))
+    }
+
+    fn rank_mut(&mut self, number: u64) -> Option<&mut Rank> {
+        self.0.get_mut(rank_of(number))
+    }
+
+    /// The rank, made if it is not there yet.
+    fn made(&mut self, rank: usize) -> &mut Rank {
+        let rank = rank.min(RANKS_MAX - 1);
+        while self.0.len() <= rank {
+            self.0.push(Rank::new(base_of(self.0.len())));
+        }
+        &mut self.0[rank]
+    }
+
+    /// Entries not yet settled.
+    pub fn live(&self) -> u64 {
+        self.0.iter().map(Rank::live).sum()
+    }
+
+    /// The number of the next entry in a rank.
+    pub fn next(&self, rank: usize) -> u64 {
+        self.0.get(rank).map_or(base_of(rank), Rank::next)
+    }
+
+    /// Bytes of messages in memory.
+    pub fn resident(&self) -> u64 {
+        self.0.iter().map(Rank::resident).sum()
+    }
+
+    /// True if the number stands below all that its rank still has.
+    pub fn is_past(&self, number: u64) -> bool {
+        self.rank(number).is_some_and(|r| number < r.head())
+    }
+
+    /// Numbers of its rank below this were given out before, whatever became of them.
+    pub fn skip_to(&mut self, next: u64) {
+        self.made(rank_of(next)).skip_to(next);
+    }
+
+    /// Appends items `from..to` of a run to a rank. Returns the first one's number.
+    pub fn append(
+        &mut self,
+        rank: usize,
+        run: &Run,
+        from: usize,
+        to: usize,
+        logged: Option<Logged>,
+    ) -> u64 {
+        self.made(rank).append(run, from, to, logged)
+    }
+
+    /// Replay: a record holds these entries. `bytes` is what they weigh in memory.
+    pub fn restore(&mut self, extent: Extent, bytes: u64) -> Result<(), Malformed> {
+        if rank_of(extent.first) >= RANKS_MAX {
+            return Err(Malformed("entries that cannot be"));
+        }
+        self.made(rank_of(extent.first)).restore(extent, bytes)
+    }
+
+    /// Entries `from..to` of one rank are done with; those that are not there are passed over.
+    /// Returns how many went. Says to `journal` what weight the log lost; pages no longer
+    /// needed go to `pages`.
+    pub fn settle(
+        &mut self,
+        from: u64,
+        to: u64,
+        journal: &mut impl Journal,
+        pages: &mut Vec<PageId>,
+    ) -> u64 {
+        self.rank_mut(from).map_or(0, |r| r.settle(from, to, journal, pages))
+    }
+
+    /// All entries are done with.
+    pub fn clear(&mut self, journal: &mut impl Journal, pages: &mut Vec<PageId>) {
+        for rank in &mut self.0 {
+            let (head, next) = (rank.head(), rank.next());
+            rank.settle(head, next, journal, pages);
         }
     }
-    n.max(1)
+
+    /// The first unsettled entry at or above `from`, in its rank or a later one.
+    pub fn next_live(&self, from: u64) -> Option<u64> {
+        self.0.iter().skip(rank_of(from)).find_map(|r| r.next_live(from))
+    }
+
+    /// The first unsettled entry at or above `from` in its rank.
+    pub fn next_in_rank(&self, from: u64) -> Option<u64> {
+        self.rank(from)?.next_live(from)
+    }
+
+    /// Live entries among `from..to` of one rank.
+    pub fn live_within(&self, from: u64, to: u64) -> u64 {
+        self.rank(from).map_or(0, |r| r.live_within(from, to))
+    }
+
+    /// Reads from the live entry `from` on, at most up to `to`: as far as its block and no
+    /// settled entry reaches.
+    pub fn read(&mut self, from: u64, to: u64) -> Option<Read> {
+        self.rank_mut(from)?.read(from, to)
+    }
+
+    /// The records that hold a live entry.
+    pub fn live_places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.0.iter().flat_map(Rank::live_places)
+    }
+
+    /// The live ones of entries `first..first + count` that the record at `place` holds.
+    pub fn live_at(&self, first: u64, count: u32, place: Place) -> Ranges {
+        self.rank(first).map(|r| r.live_at(first, count, place)).unwrap_or_default()
+    }
+
+    /// Entries of the record at `from` are found in another from now on, and their weight there.
+    pub fn moved(&mut self, new: Extent, from: Place, journal: &mut impl Journal) {
+        if let Some(rank) = self.rank_mut(new.first) {
+            rank.moved(new, from, journal);
+        }
+    }
+
+    /// True if any of `from..to` is in the log.
+    pub fn any_logged(&self, from: u64, to: u64) -> bool {
+        self.rank(from).is_some_and(|r| r.any_logged(from, to))
+    }
+
+    /// The blocks that are away among the `ahead` ones from the entry `from` on, marked as
+    /// coming: each is given to `fetch`.
+    pub fn want(&mut self, from: u64, ahead: usize, fetch: impl FnMut(u64, Wanted)) {
+        if let Some(rank) = self.rank_mut(from) {
+            rank.want(from, ahead, fetch);
+        }
+    }
+
+    /// A block could not be brought: see `Rank::missed`.
+    pub fn missed(&mut self, first: u64, place: Place) -> bool {
+        self.rank_mut(first).is_none_or(|r| r.missed(first, place))
+    }
+
+    /// A block that was coming is here. False if it is not wanted any more.
+    pub fn arrived(&mut self, first: u64, run: Arc<Run>, pages: &mut Vec<PageId>) -> bool {
+        self.rank_mut(first).is_some_and(|r| r.arrived(first, run, pages))
+    }
+
+    /// Seals the blocks that are full, so that they can be put away.
+    pub fn seal_full(&mut self) {
+        self.0.iter_mut().for_each(Rank::seal_full);
+    }
+
+    /// Puts away a sealed block in memory that nobody will read soon: one of the last rank
+    /// that has any. `cursor` says how far a rank is handed out.
+    pub fn evict(&mut self, cursor: impl Fn(usize) -> u64, page: PageId) -> Option<Evicted> {
+        let mut ranks = self.0.iter_mut().enumerate().rev();
+        ranks.find_map(|(n, rank)| rank.evict(cursor(n), page))
+    }
 }

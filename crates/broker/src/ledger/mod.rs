@@ -11,7 +11,7 @@ mod rules;
 pub use block::{Extent, NUMBER_MAX};
 pub use exchange::Exchange;
 pub use expiry::{Expiry, lifetime, lifetimes};
-pub use line::{Evicted, Line, Logged, Read, Slice, Wanted};
+pub use line::{Cursors, Evicted, Line, Logged, Rank, Read, Slice, Wanted, base_of, rank_of};
 pub use queue::Queue;
 pub use rules::{DeadLetter, Overflow, Rules};
 
@@ -144,7 +144,7 @@ impl Ledger {
             rules: Rules::of(&spec.arguments),
             owner: None,
             line: Line::default(),
-            seen: 0,
+            seen: Cursors::default(),
             expiry: Expiry::default(),
             inbound: HashSet::new(),
         });
@@ -176,8 +176,7 @@ impl Ledger {
         for (source, key) in &q.inbound {
             self.cut(*source, key);
         }
-        let (head, next) = (q.line.head(), q.line.next());
-        q.line.settle(head, next, journal, pages);
+        q.line.clear(journal, pages);
     }
 
     /// Takes a way out of the exchange it leaves from.

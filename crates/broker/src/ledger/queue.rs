@@ -1,7 +1,7 @@
 //! A queue: its declaration and its entries.
 
 use super::expiry::Expiry;
-use super::line::Line;
+use super::line::{Cursors, Line};
 use super::rules::Rules;
 use crate::id::{ExchangeId, QueueId, VhostId};
 use crate::way::WayKey;
@@ -26,7 +26,7 @@ pub struct Queue {
     /// When its entries are due.
     pub expiry: Expiry,
     /// Replay only: what the last stop said may have been delivered.
-    pub seen: u64,
+    pub seen: Cursors,
     /// Ways that lead here.
     pub inbound: HashSet<(ExchangeId, WayKey)>,
 }

@@ -49,6 +49,8 @@ pub struct Rules {
     pub length_max: Option<u64>,
     /// What happens to the rest.
     pub overflow: Overflow,
+    /// The highest priority that tells entries apart; without one all are equal.
+    pub priority_max: u8,
     /// Only one subscriber at a time is served.
     pub single: bool,
     /// Where what dies goes.
@@ -76,6 +78,7 @@ impl Rules {
                 Some("reject-publish-dlx") => Overflow::RejectDead,
                 _ => Overflow::DropHead,
             },
+            priority_max: number("x-max-priority").map_or(0, |n| n.min(255) as u8),
             single: arguments.get("x-single-active-consumer") == Some(&Value::Bool(true)),
             dead_letter: arguments.get("x-dead-letter-exchange").and_then(Value::as_str).map(|x| {
                 let key = arguments.get("x-dead-letter-routing-key").and_then(Value::as_str);
@@ -85,6 +88,11 @@ impl Rules {
                 }
             }),
         }
+    }
+
+    /// The rank of entries with this priority: the highest comes first.
+    pub fn rank(&self, priority: u8) -> usize {
+        usize::from(self.priority_max - priority.min(self.priority_max))
     }
 
     /// True if it refuses what it has no room for.

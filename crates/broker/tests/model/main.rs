@@ -14,14 +14,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use steps::{Step, step};
 
-const QUEUES: usize = 3;
+/// The first is transient, the others last; the last one has priorities.
+const QUEUES: usize = 4;
+const RANKED: usize = 3;
+const PRIORITY_MAX: u8 = 2;
 const BODY: usize = 9_000;
 const NOW: Time = Time(1_000_000_000);
 
 /// What the model knows of a message.
 #[derive(Clone, Debug)]
 struct Message {
-    id: u32,
     persistent: bool,
     seen: bool,
 }
@@ -34,7 +36,15 @@ struct Hands {
     lease: LeaseId,
     queue: usize,
     /// None once settled.
-    held: Vec<Option<(u32, Message)>>,
+    held: Vec<Option<(Order, Message)>>,
+}
+
+/// Where a message stands in its queue: by rank, then by its id, which counts up.
+type Order = (u8, u32);
+
+fn order(queue: usize, priority: u8, id: u32) -> Order {
+    let rank = if queue == RANKED { PRIORITY_MAX - priority.min(PRIORITY_MAX) } else { 0 };
+    (rank, id)
 }
 
 #[derive(Clone, Debug)]
@@ -55,8 +65,8 @@ struct World {
     next_session: u32,
     next_id: u32,
     next_consumer: u32,
-    /// Ready messages by the order of their publishing, which is also their id's.
-    ready: Vec<BTreeMap<u32, Message>>,
+    /// Ready messages in the order in which they are to be delivered.
+    ready: Vec<BTreeMap<Order, Message>>,
     hands: Vec<Hands>,
     readers: BTreeMap<Consumer, Reader>,
     /// Gets that wait for the disk.
@@ -70,7 +80,14 @@ fn name(queue: usize) -> Name {
     format!("q{queue}").into()
 }
 
-/// Queue 0 is transient, the others last.
+fn arguments(queue: usize) -> Table {
+    let mut arguments = Table::default();
+    if queue == RANKED {
+        arguments.set("x-max-priority", Value::U8(PRIORITY_MAX));
+    }
+    arguments
+}
+
 fn durable(queue: usize) -> bool {
     queue != 0
 }
@@ -114,7 +131,7 @@ impl World {
                 durable: durable(queue),
                 exclusive: false,
                 auto_delete: false,
-                arguments: Table::default(),
+                arguments: arguments(queue),
             };
             self.ask(self.sessions[0], Request::DeclareQueue(spec));
         }
@@ -185,18 +202,19 @@ impl World {
     }
 
     /// The one at the front of a queue is handed out: it must be this one.
-    fn take_front(&mut self, queue: usize, id: u32, redelivered: bool) -> Message {
+    fn take_front(&mut self, queue: usize, at: Order, redelivered: bool) -> Message {
         let (first, _) = self.ready[queue].iter().next().expect("something was ready");
-        assert_eq!(*first, id, "queue {queue} was not delivered in order");
-        let m = self.ready[queue].remove(&id).unwrap();
-        assert_eq!(m.seen, redelivered, "flag of {id}");
+        assert_eq!(*first, at, "queue {queue} was not delivered in order");
+        let m = self.ready[queue].remove(&at).unwrap();
+        assert_eq!(m.seen, redelivered, "flag of {at:?}");
         m
     }
 
-    fn id_of(run: &Run, item: usize) -> u32 {
-        let body = run.body(&run.items[item]);
+    fn order_of(queue: usize, run: &Run, item: usize) -> Order {
+        let item = &run.items[item];
+        let body = run.body(item);
         assert_eq!(body.len(), BODY);
-        u32::from_be_bytes(body[..4].try_into().unwrap())
+        order(queue, item.priority, u32::from_be_bytes(body[..4].try_into().unwrap()))
     }
 
     fn told(&mut self, session: SessionId, event: Event) {
@@ -208,12 +226,12 @@ impl World {
                     assert!(self.ready[queue].is_empty(), "queue {queue} was not empty");
                     return;
                 };
-                let id = World::id_of(&got.run, got.item as usize);
-                let m = self.take_front(queue, id, got.redelivered);
+                let at = World::order_of(queue, &got.run, got.item as usize);
+                let m = self.take_front(queue, at, got.redelivered);
                 assert_eq!(got.waiting, self.ready[queue].len() as u64);
                 assert_eq!(got.lease.is_none(), settled);
                 if let Some(lease) = got.lease {
-                    let held = vec![Some((id, Message { seen: true, ..m }))];
+                    let held = vec![Some((at, Message { seen: true, ..m }))];
                     self.hands.push(Hands { session, consumer: None, lease, queue, held });
                 }
             }
@@ -228,14 +246,14 @@ impl World {
         assert_eq!(reader.session, session);
         let mut held = Vec::new();
         for item in d.indices() {
-            let id = World::id_of(&d.run, item);
+            let at = World::order_of(reader.queue, &d.run, item);
             // Where subscribers take turns, each event holds every n-th: order is looked at below.
-            let m = self.ready[reader.queue].remove(&id).expect("was ready");
-            assert_eq!(m.seen, d.redelivered, "flag of {id}");
+            let m = self.ready[reader.queue].remove(&at).expect("was ready");
+            assert_eq!(m.seen, d.redelivered, "flag of {at:?}");
             if let Some((last, _)) = held.last().and_then(Option::as_ref) {
-                assert!(*last < id, "not in order");
+                assert!(*last < at, "not in order");
             }
-            held.push(Some((id, Message { seen: true, ..m })));
+            held.push(Some((at, Message { seen: true, ..m })));
         }
         assert_eq!(d.lease.is_none(), reader.settled);
         if let Some(lease) = d.lease {
@@ -269,7 +287,7 @@ impl World {
         assert_eq!(self.broker.counts().messages, live as u64);
     }
 
-    fn put_back(&mut self, queue: usize, messages: impl IntoIterator<Item = (u32, Message)>) {
+    fn put_back(&mut self, queue: usize, messages: impl IntoIterator<Item = (Order, Message)>) {
         self.ready[queue].extend(messages);
     }
 
@@ -357,14 +375,17 @@ impl World {
 
     fn publish(&mut self, queue: usize, count: usize, persistent: bool) {
         let mut run = RunBuilder::default();
-        for _ in 0..count {
+        for n in 0..count {
             let id = self.next_id;
             self.next_id += 1;
             let mut body = vec![id as u8; BODY];
             body[..4].copy_from_slice(&id.to_be_bytes());
             let mode = if persistent { 2 } else { 1 };
-            run.push(b"", name(queue).as_bytes(), false, &[0x10, 0, mode], &body, persistent, 0);
-            self.ready[queue].insert(id, Message { id, persistent, seen: false });
+            let priority = (n * 7 % 4) as u8;
+            let key = name(queue);
+            run.push(b"", key.as_bytes(), false, &[0x10, 0, mode], &body, persistent, priority);
+            let m = Message { persistent, seen: false };
+            self.ready[queue].insert(order(queue, priority, id), m);
         }
         let run = Arc::new(run.finish());
         self.run(
@@ -437,8 +458,7 @@ impl World {
         }
         self.sessions = vec![self.connect()];
         for queue in 0..QUEUES {
-            let ids: BTreeSet<u32> = self.ready[queue].values().map(|m| m.id).collect();
-            for _ in 0..ids.len() {
+            for _ in 0..self.ready[queue].len() {
                 self.step(Step::Get { session: 0, queue, settled: true });
             }
             assert!(self.ready[queue].is_empty());

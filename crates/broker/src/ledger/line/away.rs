@@ -1,7 +1,7 @@
-//! The part of a line that is not in memory: blocks are put away where nobody will read
+//! The part of a rank that is not in memory: blocks are put away where nobody will read
 //! soon, and brought back before somebody does.
 
-use super::Line;
+use super::rank::Rank;
 use crate::id::{PageId, Place};
 use crate::journal::Part;
 use crate::ledger::block::{Body, Extent};
@@ -26,7 +26,7 @@ pub enum Evicted {
     Stored(Arc<Run>),
 }
 
-impl Line {
+impl Rank {
     /// The blocks that are away among the `ahead` ones from the entry `from` on, marked
     /// as coming: each is given to `fetch`.
     pub fn want(&mut self, from: u64, ahead: usize, mut fetch: impl FnMut(u64, Wanted)) {
@@ -75,11 +75,7 @@ impl Line {
 
     /// Puts away a sealed block in memory that nobody will read soon: the newest of those
     /// that begin above the cursor, else the newest of those that are handed out to their end.
-    pub fn evict(
-        &mut self,
-        cursor: u64,
-        page: impl FnOnce() -> PageId,
-    ) -> Option<(PageId, Evicted)> {
+    pub fn evict(&mut self, cursor: u64, page: PageId) -> Option<Evicted> {
         let at = self.index_of(cursor);
         let ahead = (at..self.blocks.len()).rev().take_while(|i| self.blocks[*i].first > cursor);
         let behind = (0..at).rev();
@@ -88,9 +84,8 @@ impl Line {
         let Body::Here(run) = &block.body else { return None };
         self.resident -= run.bytes.len() as u64;
         let (run, logged) = (Arc::clone(run), block.is_logged());
-        let id = page();
-        block.body = Body::Away((!logged).then_some(id));
-        Some((id, if logged { Evicted::Dropped } else { Evicted::Stored(run) }))
+        block.body = Body::Away((!logged).then_some(page));
+        Some(if logged { Evicted::Dropped } else { Evicted::Stored(run) })
     }
 
     /// The first of these blocks that is in memory for good. Behind one that is away all
