@@ -11,6 +11,7 @@
 
 mod broker;
 mod change;
+mod dice;
 mod dispatch;
 mod id;
 mod journal;

@@ -1,13 +1,13 @@
 //! Binding and unbinding.
 
-use super::arguments::check_headers;
+use super::kinds::check_binding;
 use super::{Answered, Broker};
 use crate::change::Change;
 use crate::id::{Target, VhostId};
 use crate::journal::Journal;
 use crate::ledger::Exchange;
 use crate::way::Way;
-use lockgate_model::{Answer, Binding, Destination, ExchangeKind, Refusal, SessionId};
+use lockgate_model::{Answer, Binding, Destination, Refusal, SessionId};
 
 impl Broker {
     /// What a binding leads from, and to, and whether that lasts.
@@ -51,8 +51,8 @@ impl Broker {
             Err(_) if !add => return Ok((Answer::Done, 0)),
             ends => ends?,
         };
-        if add && source.spec.kind == ExchangeKind::Headers {
-            check_headers(&binding.arguments).map_err(Refusal::Limit)?;
+        if add {
+            check_binding(source.spec.kind, binding).map_err(Refusal::Limit)?;
         }
         let (key, arguments) = (binding.key.clone(), binding.arguments.clone());
         let way = Way { source: source.id, target, key, arguments };

@@ -98,7 +98,11 @@ impl Broker {
             story.add(queue, reason, self.now.secs(), letter.key.is_none());
             let (run, keys) = story.letter(&slice.run, item as usize, letter);
             let run = Arc::new(run);
-            let mut targets = self.letter_route(vhost, &letter.exchange, &keys, &run);
+            let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+            let head = run.head(&run.items[0]);
+            // Nobody is told if its exchange is not there.
+            let targets = self.route_keys(vhost, &letter.exchange, &keys, head);
+            let mut targets = targets.to_vec();
             targets.retain(|q| {
                 let name = self.ledger.queues.get(q).map(|q| &q.spec.name);
                 name.is_some_and(|name| !story.goes_round(name))
@@ -110,24 +114,6 @@ impl Broker {
             let now = self.now;
             self.place(&targets, &run, 0, 1, now, journal, out);
         }
-    }
-
-    /// Where a letter goes. Nobody is told if its exchange is not there.
-    fn letter_route(
-        &self,
-        vhost: VhostId,
-        exchange: &Name,
-        keys: &[Vec<u8>],
-        run: &Run,
-    ) -> Vec<QueueId> {
-        let head = run.head(&run.items[0]);
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        if exchange.is_empty() {
-            let named = |k: &&[u8]| self.ledger.queue_named(vhost, std::str::from_utf8(k).ok()?);
-            return keys.iter().filter_map(named).map(|q| q.id).collect();
-        }
-        let exchange = self.ledger.exchange_named(vhost, exchange);
-        exchange.map(|x| self.walk(x, &keys, head).0.to_vec()).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Declaring and deleting exchanges.
 
 use super::arguments::{check_exchange, compare};
+use super::kinds::{COMPARED, check_kind};
 use super::{Answered, Broker};
 use crate::change::Change;
 use crate::id::{ExchangeId, VhostId};
@@ -45,6 +46,7 @@ impl Broker {
             let vhost = self.ledger.vhost_name(vhost);
             Refusal::Limit(format!("{why} in exchange '{}' in vhost '{vhost}'", spec.name))
         })?;
+        check_kind(&spec).map_err(Refusal::Limit)?;
         let (id, lasting) = (ExchangeId(self.ledger.fresh_id()), spec.durable);
         let after = self.change(&Change::ExchangeDeclared { vhost, id, spec }, lasting, journal);
         Ok((Answer::Done, after))
@@ -117,10 +119,11 @@ fn unlike_exchange(
         ("auto_delete", received.auto_delete, current.auto_delete),
         ("internal", received.internal, current.internal),
     ];
-    let alternate = |spec: &ExchangeSpec| spec.arguments.get("alternate-exchange").cloned();
+    let argument = |spec: &ExchangeSpec, name: &str| spec.arguments.get(name).cloned();
+    let unlike = |name: &&str| compare(name, argument(received, name), argument(current, name));
     flags
         .iter()
         .find(|(_, r, c)| r != c)
         .and_then(|(field, r, c)| quoted(field, r, c))
-        .or_else(|| compare("alternate-exchange", alternate(received), alternate(current)))
+        .or_else(|| COMPARED.iter().find_map(unlike))
 }

@@ -10,6 +10,7 @@ mod dead;
 mod exchanges;
 mod expire;
 mod get;
+mod kinds;
 mod leave;
 mod publish;
 mod queues;
@@ -20,6 +21,7 @@ mod subscribe;
 mod vhosts;
 
 use crate::change::Change;
+use crate::dice::Dice;
 use crate::dispatch::{Desk, Dispatch, SessionState};
 use crate::id::{PageId, QueueId};
 use crate::journal::{Effect, Effects, Io, Journal};
@@ -79,7 +81,7 @@ pub struct Broker {
     freed: Vec<PageId>,
     next_page: u64,
     next_order: u64,
-    random: u64,
+    dice: Dice,
     unroutable: u64,
     expired: u64,
     dropped: u64,
@@ -117,7 +119,7 @@ impl Broker {
             freed: Vec::new(),
             next_page: 0,
             next_order: 0,
-            random: settings.seed,
+            dice: Dice::new(settings.seed),
             unroutable: 0,
             expired: 0,
             dropped: 0,
@@ -320,16 +322,6 @@ impl Broker {
         if active {
             self.dispatch.revive_all(session, Some(lane));
         }
-    }
-
-    /// The next number of a sequence that only the seed decides.
-    fn next_random(&mut self) -> u64 {
-        // splitmix64: every seed gives a full period, and names need no more than that.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 
     /// What is there, in numbers.

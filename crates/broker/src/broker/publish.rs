@@ -112,7 +112,7 @@ impl Broker {
         let routed = self.route(vhost, run, at)?;
         if suspected(run.head(&run.items[at])) {
             let Copies { keys, stripped } = copies(run, at)?;
-            let queues = self.route_copies(vhost, run, at, &keys)?;
+            let queues = self.route_copies(vhost, run, at, &keys);
             return Ok(Steered { queues, end: at + 1, stripped: stripped.map(Arc::new) });
         }
         let (queues, end) = match routed {

@@ -100,7 +100,7 @@ impl Broker {
         loop {
             let mut name = String::from("amq.gen-");
             for _ in 0..2 {
-                let bits = self.next_random();
+                let bits = self.dice.roll();
                 let letter = |n: u32| LETTERS[(bits >> (6 * n)) as usize % 64] as char;
                 name.extend((0..10).map(letter));
             }

@@ -1,11 +1,13 @@
 //! Which queues a message goes to, remembered until what is declared changes.
 
 use super::Broker;
+use crate::dice::Dice;
 use crate::id::{ExchangeId, QueueId, Target, VhostId};
-use crate::ledger::Exchange;
+use crate::ledger::{Exchange, Ledger};
+use crate::route::Heading;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use lockgate_model::{Glance, Object, Refusal, Run, Table};
+use lockgate_model::{Object, Refusal, Run};
 use std::sync::Arc;
 
 /// Most routes remembered: beyond this the whole memory starts anew.
@@ -60,7 +62,7 @@ impl Broker {
 
     /// The queues, and whether every message of the same origin goes there.
     fn find_route(
-        &self,
+        &mut self,
         vhost: VhostId,
         run: &Run,
         i: usize,
@@ -81,72 +83,81 @@ impl Broker {
         if exchange.spec.internal {
             return Err(Refusal::Internal { name: name.into(), vhost: vhost_name() });
         }
-        Ok(self.walk(exchange, &[key], run.head(item)))
+        let message = Heading::new(std::slice::from_ref(&key), run.head(item));
+        Ok(walk(&self.ledger, &mut self.dice, exchange, &message))
     }
 
     /// Where item `i` goes by these keys beside its own.
     pub(super) fn route_copies(
-        &self,
+        &mut self,
         vhost: VhostId,
         run: &Run,
         i: usize,
         copies: &[Vec<u8>],
-    ) -> Result<Arc<[QueueId]>, Refusal> {
+    ) -> Arc<[QueueId]> {
         let item = &run.items[i];
-        let (name, key) = (run.exchange(item), run.key(item));
         let keys: Vec<&[u8]> =
-            std::iter::once(key).chain(copies.iter().map(Vec::as_slice)).collect();
-        if name.is_empty() {
+            std::iter::once(run.key(item)).chain(copies.iter().map(Vec::as_slice)).collect();
+        self.route_keys(vhost, run.exchange(item), &keys, run.head(item))
+    }
+
+    /// Where a message with these keys goes from an exchange; nowhere if that is not there.
+    pub(super) fn route_keys(
+        &mut self,
+        vhost: VhostId,
+        exchange: &str,
+        keys: &[&[u8]],
+        head: &[u8],
+    ) -> Arc<[QueueId]> {
+        if exchange.is_empty() {
             let named = |k: &&[u8]| self.ledger.queue_named(vhost, std::str::from_utf8(k).ok()?);
             let mut queues: Vec<QueueId> = keys.iter().filter_map(named).map(|q| q.id).collect();
             queues.sort_unstable();
             queues.dedup();
-            return Ok(queues.into());
+            return queues.into();
         }
-        // It is there and may be published to, or its own route would have been refused.
-        let exchange = self.ledger.exchange_named(vhost, name);
-        Ok(exchange.map(|x| self.walk(x, &keys, run.head(item)).0).unwrap_or_default())
-    }
-
-    /// Follows the ways out of an exchange, through other exchanges, each once.
-    pub(super) fn walk(
-        &self,
-        exchange: &Exchange,
-        keys: &[&[u8]],
-        head: &[u8],
-    ) -> (Arc<[QueueId]>, bool) {
-        let headers = || {
-            let table = Glance::of(head).ok().and_then(|g| g.headers);
-            table.and_then(|t| Table::decode(t).ok()).unwrap_or_default()
+        let Some(exchange) = self.ledger.exchange_named(vhost, exchange) else {
+            return Arc::default();
         };
-        let (mut queues, mut found, mut lasting) = (Vec::new(), Vec::new(), true);
-        let mut seen: Vec<ExchangeId> = vec![exchange.id];
-        let mut at = 0;
-        while let Some(x) = seen.get(at).and_then(|id| self.ledger.exchanges.get(id)) {
-            lasting &= !x.table.reads_headers();
-            keys.iter().for_each(|key| x.table.find(key, headers, &mut found));
-            if found.is_empty() {
-                found.extend(self.alternate(x));
-            }
-            for target in found.drain(..) {
-                match target {
-                    Target::Queue(q) => queues.push(q),
-                    Target::Exchange(x) if !seen.contains(&x) => seen.push(x),
-                    Target::Exchange(_) => {}
-                }
-            }
-            at += 1;
-        }
-        // A map has no order; a route must always be walked alike.
-        queues.sort_unstable();
-        queues.dedup();
-        (queues.into(), lasting)
+        walk(&self.ledger, &mut self.dice, exchange, &Heading::new(keys, head)).0
     }
+}
 
-    /// Where an exchange sends what takes none of its ways.
-    fn alternate(&self, exchange: &Exchange) -> Option<Target> {
-        let name = exchange.spec.arguments.get("alternate-exchange")?.as_str()?;
-        let there = self.ledger.exchange_named(exchange.vhost, name)?;
-        Some(Target::Exchange(there.id))
+/// Follows the ways out of an exchange, through other exchanges, each once. Says the queues,
+/// and whether every message with the same keys goes there.
+fn walk(
+    ledger: &Ledger,
+    dice: &mut Dice,
+    exchange: &Exchange,
+    message: &Heading<'_>,
+) -> (Arc<[QueueId]>, bool) {
+    let (mut queues, mut found, mut lasting) = (Vec::new(), Vec::new(), true);
+    let mut seen: Vec<ExchangeId> = vec![exchange.id];
+    let mut at = 0;
+    while let Some(x) = seen.get(at).and_then(|id| ledger.exchanges.get(id)) {
+        lasting &= !x.table.is_moody();
+        x.table.find(message, dice, &mut found);
+        if found.is_empty() {
+            found.extend(alternate(ledger, x));
+        }
+        for target in found.drain(..) {
+            match target {
+                Target::Queue(q) => queues.push(q),
+                Target::Exchange(x) if !seen.contains(&x) => seen.push(x),
+                Target::Exchange(_) => {}
+            }
+        }
+        at += 1;
     }
+    // A map has no order; a route must always be walked alike.
+    queues.sort_unstable();
+    queues.dedup();
+    (queues.into(), lasting)
+}
+
+/// Where an exchange sends what takes none of its ways.
+fn alternate(ledger: &Ledger, exchange: &Exchange) -> Option<Target> {
+    let name = exchange.spec.arguments.get("alternate-exchange")?.as_str()?;
+    let there = ledger.exchange_named(exchange.vhost, name)?;
+    Some(Target::Exchange(there.id))
 }

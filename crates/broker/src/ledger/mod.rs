@@ -128,7 +128,7 @@ impl Ledger {
             vhost,
             spec: spec.clone(),
             ways: HashSet::new(),
-            table: RouteTable::new(spec.kind),
+            table: RouteTable::new(spec.kind, &spec.arguments),
             inbound: HashSet::new(),
         });
     }
@@ -190,15 +190,16 @@ impl Ledger {
 
     fn bind(&mut self, way: &Way) {
         let key = way.identity();
-        let there = match key.target {
-            Target::Queue(q) => self.queues.contains_key(&q),
-            Target::Exchange(x) => self.exchanges.contains_key(&x),
+        let name = match key.target {
+            Target::Queue(q) => self.queues.get(&q).map(|q| q.spec.name.clone()),
+            Target::Exchange(x) => self.exchanges.get(&x).map(|x| x.spec.name.clone()),
         };
-        let Some(source) = self.exchanges.get_mut(&way.source).filter(|_| there) else { return };
+        let Some(name) = name else { return };
+        let Some(source) = self.exchanges.get_mut(&way.source) else { return };
         if !source.ways.insert(key.clone()) {
             return;
         }
-        source.table.add(&key, &way.arguments);
+        source.table.add(&key, &way.arguments, &name);
         match key.target {
             Target::Queue(q) => {
                 self.queues.get_mut(&q).map(|q| q.inbound.insert((way.source, key)))
