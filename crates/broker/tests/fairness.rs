@@ -170,3 +170,29 @@ fn of_single_active_subscribers_the_first_is_served_and_then_the_next() {
     assert_eq!(w.run(cancel), got(&[(2, &[2])]), "what the first one holds it keeps");
     assert_eq!(w.publish(3, 4), got(&[(2, &[3])]));
 }
+
+#[test]
+fn nobody_is_exclusive_where_one_is_active_at_a_time() {
+    for single in [false, true] {
+        let mut arguments = Table::default();
+        arguments.set("x-single-active-consumer", Value::Bool(single));
+        let mut w = World::of(arguments);
+        let subscription = Subscription {
+            queue: "q".into(),
+            consumer: Consumer(0),
+            tag: "t".into(),
+            settled: false,
+            exclusive: true,
+            limit: None,
+            arguments: Table::default(),
+        };
+        let request = Request::Subscribe(subscription);
+        let mut out = Effects::default();
+        let ask = Command::Ask { lane: Lane(1), ticket: Ticket(0), request };
+        w.0.handle(ME, ask, NOW, &mut NoJournal, &mut out);
+        let Some(Event::Answer { result, .. }) = out.events.pop().map(|e| e.event) else {
+            panic!("no answer")
+        };
+        assert_eq!(matches!(result, Err(Refusal::ExclusiveUse { .. })), single);
+    }
+}

@@ -24,7 +24,8 @@ impl Broker {
         let desk = self.dispatch.desks.get_mut(&queue);
         let taken = desk.as_ref().is_some_and(|d| {
             let alone = d.subscribers.iter().any(|s| self.dispatch.subscribers[*s].exclusive);
-            alone || (wish.exclusive && !d.subscribers.is_empty())
+            // Where one is active at a time the others wait, which an exclusive one would not let them.
+            alone || (wish.exclusive && (d.single || !d.subscribers.is_empty()))
         });
         if taken {
             return Err(Refusal::ExclusiveUse { name: wish.queue, vhost });
