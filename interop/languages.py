@@ -60,6 +60,7 @@ def python():
         (f"python/{name}", [interpreter, "-B", f"{module}.py"], folder)
         for name, module in (
             ("pika", "pika_suite"),
+            ("pika-features", "pika_features"),
             ("aio-pika", "aio_pika_suite"),
             ("kombu", "kombu_suite"),
             ("celery", "celery_suite"),

@@ -1,14 +1,18 @@
-"""What the Python suites share: running cases, unique names, the table of misuse, the restart hook.
+"""What the Python suites share: running cases, unique names, the tables, the restart hook.
 
 Prints one line per case as interop/run expects it; knows no client library.
 """
 
+import json
 import os
 import re
 import subprocess
+import sys
+import threading
 import time
 import traceback
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 URL = os.environ["INTEROP_URL"]
 RESTART = os.environ.get("INTEROP_RESTART")
@@ -16,30 +20,36 @@ DEADLINE_SECONDS = 20
 
 _cases = []
 _reported = 0
+_printing = threading.Lock()
 
 
 class Skip(Exception):
     """The case cannot run here."""
 
 
-def case(function):
-    """Marks a case; its name is the function's with dashes."""
-    _cases.append((function.__name__.rstrip("_").replace("_", "-"), function))
-    return function
+def case(function=None, *, alone=False):
+    """Marks a case; its name is the function's with dashes. One that kills the broker runs alone."""
+
+    def mark(function):
+        _cases.append((function.__name__.rstrip("_").replace("_", "-"), function, alone))
+        return function
+
+    return mark(function) if function else mark
 
 
 def report(name, trouble=None):
     """Prints the verdict of one case."""
     global _reported
-    _reported += 1
-    if trouble is None:
-        print(f"ok {name}", flush=True)
-    elif isinstance(trouble, Skip):
-        print(f"skip {name}: {trouble}", flush=True)
-    else:
-        text = " ".join(str(trouble).split()) or type(trouble).__name__
-        print(f"FAIL {name}: {type(trouble).__name__}: {text}", flush=True)
-        traceback.print_exception(trouble)
+    with _printing:
+        _reported += 1
+        if trouble is None:
+            print(f"ok {name}", flush=True)
+        elif isinstance(trouble, Skip):
+            print(f"skip {name}: {trouble}", flush=True)
+        else:
+            text = " ".join(str(trouble).split()) or type(trouble).__name__
+            print(f"FAIL {name}: {type(trouble).__name__}: {text}", flush=True)
+            traceback.print_exception(trouble, file=sys.stdout)
 
 
 def attempt(name, function, *args):
@@ -52,10 +62,20 @@ def attempt(name, function, *args):
         report(name)
 
 
-def run_all():
-    """Runs every marked case in its order."""
-    for name, function in _cases:
-        attempt(name, function)
+def marked(name, function):
+    """Adds a case whose name is made up."""
+    _cases.append((name, function, False))
+
+
+def run_all(at_once=1):
+    """Runs every marked case in its order, that many at once, and then those that must be alone."""
+    with ThreadPoolExecutor(at_once) as pool:
+        for name, function, alone in _cases:
+            if not alone:
+                pool.submit(attempt, name, function)
+    for name, function, alone in _cases:
+        if alone:
+            attempt(name, function)
     finish()
 
 
@@ -106,6 +126,20 @@ def _read_table():
 
 
 MISUSE = _read_table()
+
+
+def _read_refusals():
+    table = {}
+    with open(os.environ["INTEROP_REFUSALS"], encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("#") or not line.strip():
+                continue
+            name, verb, what, code, text = line.rstrip("\n").split("\t")
+            table.setdefault(name, (verb, json.loads(what), []))[2].append((int(code), text))
+    return table
+
+
+REFUSALS = _read_refusals()
 
 
 def check_misuse(case_name, name, code, text):
