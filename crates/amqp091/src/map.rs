@@ -76,7 +76,9 @@ pub fn fault(why: &Refusal, id: (u16, u16)) -> Fault {
             ),
         ),
         Refusal::Unsupported(text) => (Code::NotImplemented, text.clone()),
-        Refusal::Limit(text) => (Code::PreconditionFailed, text.clone()),
+        Refusal::Limit(text) | Refusal::Invalid(text) => (Code::PreconditionFailed, text.clone()),
+        Refusal::Barred(text) => (Code::NotAllowed, text.clone()),
+        Refusal::NoUser(user) => (Code::NotFound, format!("no user '{user}'")),
         Refusal::Stopping => (
             Code::ConnectionForced,
             "broker forced connection closure with reason 'shutdown'".into(),

@@ -312,6 +312,7 @@ impl Connection {
                 }
                 self.tell_alarms(out);
             }
+            Event::Expelled { why } => self.expelled(why, now, out),
             Event::Pause => self.heart.suspend(),
             Event::Resume => self.heart.resume(now),
         }

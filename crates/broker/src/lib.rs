@@ -16,6 +16,7 @@ mod dispatch;
 mod id;
 mod journal;
 mod ledger;
+mod pattern;
 mod ranges;
 pub mod record;
 mod route;

@@ -19,6 +19,7 @@
 mod messages;
 mod put;
 mod read;
+mod register;
 mod write;
 
 pub use crate::change::Change;
@@ -94,6 +95,18 @@ mod tag {
     pub const NO_QUEUE: u8 = 5;
     pub const WAY: u8 = 6;
     pub const NO_WAY: u8 = 7;
+    pub const VHOST_NOTED: u8 = 8;
+    pub const NO_VHOST: u8 = 9;
+    pub const USER: u8 = 10;
+    pub const NO_USER: u8 = 11;
+    pub const PERMISSION: u8 = 12;
+    pub const NO_PERMISSION: u8 = 13;
+    pub const TOPIC: u8 = 14;
+    pub const NO_TOPIC: u8 = 15;
+    pub const POLICY: u8 = 16;
+    pub const NO_POLICY: u8 = 17;
+    pub const PARAMETER: u8 = 18;
+    pub const NO_PARAMETER: u8 = 19;
 }
 
 /// What each of `entries` entries counts of a record's weight: never nothing, or a

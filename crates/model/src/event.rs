@@ -68,6 +68,11 @@ pub enum Event {
         /// True when it begins.
         raised: bool,
     },
+    /// The session must end: what it stood on is gone.
+    Expelled {
+        /// What went, as operators are told.
+        why: String,
+    },
     /// Read no more from this peer until `Resume`: it publishes faster than is stored.
     Pause,
     /// Read on.

@@ -9,6 +9,7 @@ mod event;
 mod id;
 pub mod limits;
 mod name;
+mod order;
 mod properties;
 mod refusal;
 mod run;
@@ -21,6 +22,10 @@ pub use command::{Command, Outcome, Request, Step, Subscription};
 pub use event::{Alarm, Answer, CancelCause, Delivery, Event, Got};
 pub use id::{Consumer, Lane, LeaseId, SessionId, Ticket};
 pub use name::Name;
+pub use order::{
+    ApplyTo, Hash, Hashing, Holdings, Order, Parameter, Permission, Policy, Tier, TopicPermission,
+    User, VhostSpec,
+};
 pub use properties::{Glance, Properties};
 pub use refusal::{Object, Refusal, Verb};
 pub use run::{Item, Origin, Range, Run, RunBuilder};

@@ -2,6 +2,7 @@
 //! matching every one: a new refusal does not compile until each front can say it.
 
 use crate::Name;
+use std::fmt;
 
 /// What kind of thing a refusal speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +156,71 @@ pub enum Refusal {
     Unsupported(String),
     /// A limit of the broker is reached.
     Limit(String),
+    /// The session may not go on: it, its user or its virtual host has more than it may.
+    Barred(String),
+    /// There is no such user.
+    NoUser(Name),
+    /// An order that makes no sense.
+    Invalid(String),
     /// The broker is shutting down.
     Stopping,
+}
+
+impl fmt::Display for Refusal {
+    /// For whoever gave an order and for logs; fronts have texts of their own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Missing { object, name, vhost } => {
+                write!(f, "no {} '{name}' in vhost '{vhost}'", object.word())
+            }
+            Refusal::NoVhost(vhost) => write!(f, "vhost '{vhost}' does not exist"),
+            Refusal::NoUser(user) => write!(f, "user '{user}' does not exist"),
+            Refusal::VhostDenied { vhost, user } => {
+                write!(f, "access to vhost '{vhost}' refused for user '{user}'")
+            }
+            Refusal::Denied { verb, object, name, vhost, user } => write!(
+                f,
+                "{} access to {} '{name}' in vhost '{vhost}' refused for user '{user}'",
+                verb.word(),
+                object.word()
+            ),
+            Refusal::Locked { name, vhost } => {
+                write!(f, "queue '{name}' in vhost '{vhost}' is exclusive to another connection")
+            }
+            Refusal::Inequivalent { object, name, vhost, field, received, current } => write!(
+                f,
+                "inequivalent arg '{field}' for {} '{name}' in vhost '{vhost}': \
+                 received {received} but current is {current}",
+                object.word()
+            ),
+            Refusal::InUse { object, name, vhost } => {
+                write!(f, "{} '{name}' in vhost '{vhost}' in use", object.word())
+            }
+            Refusal::NotEmpty { name, vhost } => {
+                write!(f, "queue '{name}' in vhost '{vhost}' not empty")
+            }
+            Refusal::Reserved { object, name, .. } => {
+                write!(f, "{} name '{name}' contains reserved prefix 'amq.*'", object.word())
+            }
+            Refusal::DefaultExchange => {
+                f.write_str("operation not permitted on the default exchange")
+            }
+            Refusal::Internal { name, vhost } => {
+                write!(f, "exchange '{name}' in vhost '{vhost}' is internal")
+            }
+            Refusal::ExclusiveUse { name, vhost } => {
+                write!(f, "queue '{name}' in vhost '{vhost}' in exclusive use")
+            }
+            Refusal::BadArgument { object, name, vhost, argument, reason } => write!(
+                f,
+                "invalid arg '{argument}' for {} '{name}' in vhost '{vhost}': {reason}",
+                object.word()
+            ),
+            Refusal::Unsupported(text)
+            | Refusal::Limit(text)
+            | Refusal::Barred(text)
+            | Refusal::Invalid(text) => f.write_str(text),
+            Refusal::Stopping => f.write_str("the broker is stopping"),
+        }
+    }
 }

@@ -176,6 +176,12 @@ impl Connection {
         }
     }
 
+    /// What the session stood on is gone, and an operator wanted it so.
+    pub(super) fn expelled(&mut self, why: String, now: Time, out: &mut Output) {
+        let fault = Fault::nowhere(Code::ConnectionForced, why);
+        self.say_close(&fault, false, Cause::Stopped, now, out);
+    }
+
     /// Time has passed.
     pub(super) fn ticked(&mut self, now: Time, out: &mut Output) {
         if self.deadline.is_some_and(|at| now >= at) {

@@ -81,7 +81,7 @@ impl Broker {
     }
 
     /// Deletes an exchange, and those that it was the last way out of.
-    fn drop_exchange(&mut self, id: ExchangeId, journal: &mut impl Journal) -> u64 {
+    pub(super) fn drop_exchange(&mut self, id: ExchangeId, journal: &mut impl Journal) -> u64 {
         let Some(x) = self.ledger.exchanges.get(&id) else { return 0 };
         let lasting = x.spec.durable;
         let mut sources: Vec<ExchangeId> = x.inbound.iter().map(|(source, _)| *source).collect();

@@ -1,6 +1,7 @@
 //! The three verbs: a command is decided, its record applied, and what can be delivered
 //! is delivered. Each conversation has a file of its own.
 
+mod administer;
 mod arguments;
 mod backlog;
 mod bindings;
@@ -10,8 +11,12 @@ mod dead;
 mod exchanges;
 mod expire;
 mod get;
+mod holdings;
 mod kinds;
 mod leave;
+mod limits;
+mod orders;
+mod policies;
 mod publish;
 mod queues;
 mod recover;
@@ -28,7 +33,7 @@ use crate::journal::{Effect, Effects, Io, Journal};
 use crate::ledger::Ledger;
 use crate::record::{self};
 use lockgate_model::{
-    Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
+    Answer, Command, Event, Lane, Refusal, Request, SessionId, Step, Ticket, Time,
 };
 use routes::Routes;
 use std::collections::BTreeSet;
@@ -224,15 +229,6 @@ impl Broker {
             Err(refusal) => (0, Err(refusal)),
         };
         out.after(after, session, Event::Answer { lane, ticket, result });
-    }
-
-    fn open(&mut self, session: SessionId, vhost: &Name, user: Name) -> Answered {
-        let id = self.ledger.vhost(vhost).ok_or_else(|| Refusal::NoVhost(vhost.clone()))?;
-        if let Some(s) = self.dispatch.sessions.get_mut(&session) {
-            s.vhost = Some(id);
-            s.user = user;
-        }
-        Ok((Answer::Done, 0))
     }
 
     /// A transaction: nothing of it is done unless all can be, and its records stand between

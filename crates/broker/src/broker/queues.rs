@@ -34,6 +34,7 @@ impl Broker {
         journal: &mut impl Journal,
     ) -> Answered {
         let vhost = self.vhost_of(session)?;
+        self.choose_kind(session, vhost, &mut spec);
         if spec.name.is_empty() {
             spec.name = self.fresh_name(vhost);
         } else if let Some(q) = self.ledger.queue_named(vhost, &spec.name) {
@@ -44,6 +45,7 @@ impl Broker {
         } else {
             self.unreserved(vhost, Object::Queue, &spec.name)?;
         }
+        self.room_for_queue(vhost, &spec.name)?;
         check_letters(&spec.arguments).map_err(|why| {
             let vhost = self.ledger.vhost_name(vhost);
             Refusal::Limit(format!("{why} in queue '{}' in vhost '{vhost}'", spec.name))

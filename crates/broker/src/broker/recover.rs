@@ -202,6 +202,7 @@ impl Broker {
     pub fn recovered(&mut self, clean: bool, now: Time, journal: &mut impl Journal) {
         self.now = now;
         self.group = None;
+        self.ledger.moved.clear();
         journal.append(kind::STARTED, |_| {});
         for q in self.ledger.queues.values_mut() {
             let (mut cursor, mut seen) = (Cursors::default(), std::mem::take(&mut q.seen));
@@ -242,7 +243,21 @@ impl Broker {
         vhosts.sort_unstable_by_key(|(id, _)| **id);
         for (id, v) in vhosts {
             made(&Change::VhostMade { id: *id, name: v.name.clone() });
+            if !v.metadata.is_empty() {
+                made(&Change::VhostNoted { id: *id, metadata: v.metadata.clone() });
+            }
+            // Before the queues, whose rules they are part of.
+            for (tier, policy) in v.policies.iter() {
+                let policy = policy.clone();
+                made(&Change::PolicySet { vhost: *id, tier, policy, at: 0 });
+            }
         }
+        let register = &self.ledger.register;
+        register.users.values().for_each(|u| made(&Change::UserSet(u.clone())));
+        register.permissions.values().for_each(|p| made(&Change::PermissionSet(p.clone())));
+        let topics = register.topic_permissions.values();
+        topics.for_each(|p| made(&Change::TopicPermissionSet(p.clone())));
+        register.parameters().for_each(|p| made(&Change::ParameterSet(p)));
         let mut exchanges: Vec<_> =
             self.ledger.exchanges.values().filter(|x| x.spec.durable).collect();
         exchanges.sort_unstable_by_key(|x| x.id);

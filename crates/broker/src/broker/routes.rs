@@ -157,7 +157,6 @@ fn walk(
 
 /// Where an exchange sends what takes none of its ways.
 fn alternate(ledger: &Ledger, exchange: &Exchange) -> Option<Target> {
-    let name = exchange.spec.arguments.get("alternate-exchange")?.as_str()?;
-    let there = ledger.exchange_named(exchange.vhost, name)?;
+    let there = ledger.exchange_named(exchange.vhost, exchange.alternate.as_ref()?)?;
     Some(Target::Exchange(there.id))
 }

@@ -18,10 +18,12 @@ const PREDECLARED: &[(&str, ExchangeKind, bool)] = &[
 ];
 
 impl Broker {
-    /// Makes a virtual host with its predeclared exchanges, unless it is there.
-    pub fn make_vhost(&mut self, name: &str, journal: &mut impl Journal) {
+    /// Makes a virtual host with its predeclared exchanges, unless it is there. Says what
+    /// must be committed before it is made.
+    pub fn make_vhost(&mut self, name: &str, journal: &mut impl Journal) -> u64 {
+        let mut after = 0;
         if self.ledger.vhost(name).is_some() {
-            return;
+            return after;
         }
         let vhost = VhostId(self.ledger.fresh_id());
         self.change(&Change::VhostMade { id: vhost, name: name.into() }, true, journal);
@@ -35,8 +37,9 @@ impl Broker {
                 arguments: Table::default(),
             };
             let id = ExchangeId(self.ledger.fresh_id());
-            self.change(&Change::ExchangeDeclared { vhost, id, spec }, true, journal);
+            after = self.change(&Change::ExchangeDeclared { vhost, id, spec }, true, journal);
         }
+        after
     }
 
     pub(super) fn vhost_of(&self, session: SessionId) -> Result<VhostId, Refusal> {

@@ -1,10 +1,11 @@
 //! An exchange: its declaration and the ways that lead out of it.
 
+use super::policies::Applied;
 use crate::id::{ExchangeId, VhostId};
 use crate::route::Table as RouteTable;
 use crate::way::WayKey;
 use hashbrown::HashSet;
-use lockgate_model::ExchangeSpec;
+use lockgate_model::{ExchangeSpec, Name};
 
 /// An exchange.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub struct Exchange {
     pub ways: HashSet<WayKey>,
     /// The same, arranged for matching.
     pub table: RouteTable,
+    /// Where what takes none of its ways goes, by its arguments and the policies.
+    pub alternate: Option<Name>,
+    /// Those policies.
+    pub policies: Applied,
     /// Ways that lead here from other exchanges.
     pub inbound: HashSet<(ExchangeId, WayKey)>,
 }

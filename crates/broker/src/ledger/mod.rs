@@ -4,15 +4,20 @@
 mod block;
 mod exchange;
 mod expiry;
+mod govern;
 mod line;
+mod policies;
 mod queue;
+mod register;
 mod rules;
 
 pub use block::{Extent, NUMBER_MAX};
 pub use exchange::Exchange;
 pub use expiry::{Expiry, lifetime, lifetimes};
 pub use line::{Cursors, Evicted, Line, Logged, Rank, Read, Slice, Wanted, base_of, rank_of};
+pub use policies::{Applied, Policies, age_seconds};
 pub use queue::Queue;
+pub use register::Register;
 pub use rules::{DeadLetter, Overflow, Rules};
 
 use crate::change::Change;
@@ -22,7 +27,7 @@ use crate::route::Table as RouteTable;
 use crate::way::{Way, WayKey};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use lockgate_model::{ExchangeSpec, Name, QueueSpec};
+use lockgate_model::{ExchangeSpec, Name, QueueSpec, Table};
 
 /// A virtual host.
 #[derive(Debug)]
@@ -33,6 +38,10 @@ pub struct Vhost {
     pub exchanges: HashMap<Name, ExchangeId>,
     /// Its queues.
     pub queues: HashMap<Name, QueueId>,
+    /// What is noted of it: its description, the kind of queue it makes and so on.
+    pub metadata: Table,
+    /// Its policies.
+    pub policies: Policies,
 }
 
 /// A map by id: the ids are our own, so the hash needs no secret.
@@ -49,6 +58,10 @@ pub struct Ledger {
     pub exchanges: ById<ExchangeId, Exchange>,
     /// By id.
     pub queues: ById<QueueId, Queue>,
+    /// Users, rights and parameters.
+    pub register: Register,
+    /// Queues whose rules have just changed: the broker takes them from here.
+    pub moved: Vec<QueueId>,
     /// The next id of any kind: one counter for all.
     pub next_id: u32,
     /// Counts changes of what is declared; caches of routes live as long as it stands still.
@@ -102,6 +115,19 @@ impl Ledger {
             Change::QueueDeleted { id } => self.delete_queue(*id, journal, pages),
             Change::Bound(way) => self.bind(way),
             Change::Unbound(way) => self.unbind(way),
+            Change::VhostNoted { id, metadata } => {
+                if let Some(v) = self.vhosts.get_mut(id) {
+                    v.metadata = metadata.clone();
+                }
+            }
+            Change::VhostDeleted { id } => {
+                if let Some(v) = self.vhosts.remove(id) {
+                    self.vhost_names.remove(&v.name);
+                    self.register.forget_vhost(&v.name);
+                }
+            }
+            Change::PolicySet { .. } | Change::PolicyCleared { .. } => self.govern(change),
+            registered => self.register.apply(registered),
         }
     }
 
@@ -116,6 +142,8 @@ impl Ledger {
             name: name.clone(),
             exchanges: HashMap::new(),
             queues: HashMap::new(),
+            metadata: Table::default(),
+            policies: Policies::default(),
         });
     }
 
@@ -130,7 +158,10 @@ impl Ledger {
             ways: HashSet::new(),
             table: RouteTable::new(spec.kind, &spec.arguments),
             inbound: HashSet::new(),
+            alternate: None,
+            policies: Applied::default(),
         });
+        self.govern_exchange(id);
     }
 
     fn declare_queue(&mut self, vhost: VhostId, id: QueueId, spec: &QueueSpec) {
@@ -147,7 +178,9 @@ impl Ledger {
             seen: Cursors::default(),
             expiry: Expiry::default(),
             inbound: HashSet::new(),
+            policies: Applied::default(),
         });
+        self.govern_queue(id, 0);
     }
 
     fn delete_exchange(&mut self, id: ExchangeId) {

@@ -2,6 +2,7 @@
 
 use super::expiry::Expiry;
 use super::line::{Cursors, Line};
+use super::policies::Applied;
 use super::rules::Rules;
 use crate::id::{ExchangeId, QueueId, VhostId};
 use crate::way::WayKey;
@@ -17,8 +18,10 @@ pub struct Queue {
     pub vhost: VhostId,
     /// As declared.
     pub spec: QueueSpec,
-    /// What its arguments ask of it.
+    /// What its arguments and the policies ask of it.
     pub rules: Rules,
+    /// Those policies.
+    pub policies: Applied,
     /// The session it is exclusive to.
     pub owner: Option<SessionId>,
     /// Its entries.

@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    fn u8(&mut self) -> Result<u8, Malformed> {
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
 
@@ -85,24 +85,24 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let n = self.u32()?;
         self.take(n as usize)
     }
 
-    fn name(&mut self) -> Result<Name, Malformed> {
+    pub fn name(&mut self) -> Result<Name, Malformed> {
         let text =
             std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("name is not UTF-8"))?;
         Ok(Name::from(text))
     }
 
-    fn table(&mut self) -> Result<Table, Malformed> {
+    pub fn table(&mut self) -> Result<Table, Malformed> {
         let n = u32::from_be_bytes(*self.0.first_chunk().ok_or(SHORT)?) as usize;
         Table::decode(self.take(n.saturating_add(4))?)
     }
 
     /// A count of things that are at least `each` bytes long.
-    fn count(&mut self, each: usize) -> Result<usize, Malformed> {
+    pub fn count(&mut self, each: usize) -> Result<usize, Malformed> {
         let n = self.u32()? as usize;
         if n.checked_mul(each).is_none_or(|bytes| bytes > self.0.len()) {
             return Err(SHORT);
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
             tag::NO_QUEUE => Change::QueueDeleted { id: QueueId(self.u32()?) },
             tag::WAY => Change::Bound(self.way()?),
             tag::NO_WAY => Change::Unbound(self.way()?),
-            _ => return Err(Malformed("unknown change")),
+            other => self.registered(other)?,
         })
     }
 }

@@ -43,6 +43,7 @@ pub fn write_change(change: &Change, out: &mut Vec<u8>) {
         }
         Change::Bound(way) => write_way(tag::WAY, way, out),
         Change::Unbound(way) => write_way(tag::NO_WAY, way, out),
+        registered => super::register::write(registered, out),
     }
 }
 

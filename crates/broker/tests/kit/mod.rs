@@ -1,6 +1,8 @@
 //! A broker to try things on: one session, no log, no disk.
 #![allow(dead_code)] // each test uses what it needs
 
+pub mod house;
+
 use bytes::Bytes;
 use lockgate_broker::{Broker, Effects, NoJournal, Settings};
 use lockgate_model::*;

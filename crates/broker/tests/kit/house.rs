@@ -1,0 +1,192 @@
+//! A broker with a clock and a log that it can be started from again, for what operators do.
+
+use super::table;
+use lockgate_broker::{Broker, Effects, Journal, Place, Settings};
+use lockgate_model::*;
+use std::sync::Arc;
+
+/// A log in memory.
+#[derive(Default)]
+pub struct Paper(pub Vec<(u8, Vec<u8>)>);
+
+impl Journal for Paper {
+    fn append(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Place {
+        let mut body = Vec::new();
+        write(&mut body);
+        let len = body.len() as u32;
+        self.0.push((kind, body));
+        Place { pos: self.0.len() as u64 * 1_000_000, len }
+    }
+
+    fn weigh(&mut self, _: Place, _: i64) {}
+}
+
+/// A broker with two virtual hosts, a session in the first, a clock and a log.
+pub struct House {
+    pub broker: Broker,
+    pub paper: Paper,
+    pub millis: u64,
+    /// What was told to all sessions in the last step.
+    pub told: Vec<(SessionId, Event)>,
+    tickets: u64,
+}
+
+pub const ME: SessionId = SessionId(1);
+
+fn fresh() -> Broker {
+    Broker::new(Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1 })
+}
+
+impl House {
+    pub fn new() -> House {
+        let (broker, paper) = (fresh(), Paper::default());
+        let mut house = House { broker, paper, millis: 1_000, told: Vec::new(), tickets: 0 };
+        for name in ["/", "b"] {
+            house.order(Order::MakeVhost(VhostSpec { name: name.into(), ..Default::default() }));
+        }
+        house.enter(ME, "/", "guest").unwrap();
+        house
+    }
+
+    pub fn now(&self) -> Time {
+        Time(self.millis * 1000)
+    }
+
+    fn finish(&mut self, mut out: Effects) {
+        self.broker.deliver(&mut self.paper, &mut out);
+        self.told = out.events.into_iter().map(|e| (e.session, e.event)).collect();
+    }
+
+    pub fn try_order(&mut self, order: Order) -> Result<u64, Refusal> {
+        let (mut out, now) = (Effects::default(), self.now());
+        let done = self.broker.administer(order, now, &mut self.paper, &mut out);
+        self.finish(out);
+        done
+    }
+
+    pub fn order(&mut self, order: Order) {
+        self.try_order(order).unwrap();
+    }
+
+    pub fn refused(&mut self, order: Order) -> String {
+        self.try_order(order).unwrap_err().to_string()
+    }
+
+    pub fn enter(&mut self, session: SessionId, vhost: &str, user: &str) -> Result<(), Refusal> {
+        self.broker.connect(session);
+        let open = Request::Open { vhost: vhost.into(), user: user.into() };
+        let entered = self.ask_as(session, open).map(|_| ());
+        if entered.is_err() {
+            self.command(session, Command::Gone);
+        }
+        entered
+    }
+
+    pub fn command(&mut self, session: SessionId, command: Command) {
+        let (mut out, now) = (Effects::default(), self.now());
+        self.broker.handle(session, command, now, &mut self.paper, &mut out);
+        self.finish(out);
+    }
+
+    pub fn ask_as(&mut self, session: SessionId, request: Request) -> Result<Answer, Refusal> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.command(session, Command::Ask { lane: Lane(1), ticket, request });
+        let answer = self.told.iter().find_map(|(_, event)| match event {
+            Event::Answer { ticket: t, result, .. } if *t == ticket => Some(result.clone()),
+            _ => None,
+        });
+        answer.expect("an answer")
+    }
+
+    pub fn ask(&mut self, request: Request) -> Result<Answer, Refusal> {
+        self.ask_as(ME, request)
+    }
+
+    pub fn try_queue(&mut self, name: &str, pairs: &[(&str, Value)]) -> Result<Answer, Refusal> {
+        self.ask(Request::DeclareQueue(spec(name, pairs)))
+    }
+
+    pub fn queue(&mut self, name: &str, pairs: &[(&str, Value)]) {
+        self.try_queue(name, pairs).unwrap();
+    }
+
+    /// Publishes that many messages that last.
+    pub fn publish(&mut self, exchange: &str, key: &str, count: usize) {
+        for _ in 0..count {
+            let run = Run::single(exchange, key.as_bytes(), &[0x10, 0, 2], b"body", true);
+            let run = Arc::new(run);
+            self.command(ME, Command::Publish { lane: Lane(1), run, confirm: Some(Ticket(0)) });
+        }
+    }
+
+    /// How many messages wait; none if there is no such queue.
+    pub fn waiting(&mut self, queue: &str) -> Option<u64> {
+        match self.ask(Request::FindQueue(queue.into())) {
+            Ok(Answer::Queue { messages, .. }) => Some(messages),
+            _ => None,
+        }
+    }
+
+    pub fn pass(&mut self, millis: u64) {
+        self.millis += millis;
+        let (mut out, now) = (Effects::default(), self.now());
+        self.broker.tick(now, &mut self.paper, &mut out);
+        self.finish(out);
+    }
+
+    pub fn policy(&mut self, name: &str, pattern: &str, priority: i64, pairs: &[(&str, Value)]) {
+        self.order(set_policy(Tier::User, name, pattern, priority, pairs));
+    }
+
+    pub fn clear(&mut self, name: &str) {
+        let (vhost, tier) = ("/".into(), Tier::User);
+        self.order(Order::ClearPolicy { vhost, tier, name: name.into() });
+    }
+
+    /// Starts again from the log.
+    pub fn restart(&mut self) {
+        let mut again = fresh();
+        let paper = std::mem::take(&mut self.paper);
+        for (n, (kind, body)) in paper.0.iter().enumerate() {
+            let place = Place { pos: (n as u64 + 1) * 1_000_000, len: body.len() as u32 };
+            again.replay(*kind, body, place, &mut Paper::default()).unwrap();
+        }
+        self.paper = paper;
+        self.begin(again);
+    }
+
+    /// Starts again from a snapshot.
+    pub fn restart_from_snapshot(&mut self) {
+        let mut again = fresh();
+        again.apply_snapshot(&self.broker.snapshot(), &mut Paper::default()).unwrap();
+        self.begin(again);
+    }
+
+    fn begin(&mut self, mut again: Broker) {
+        again.recovered(false, self.now(), &mut self.paper);
+        self.broker = again;
+        self.enter(ME, "/", "guest").unwrap();
+    }
+}
+
+pub fn spec(name: &str, pairs: &[(&str, Value)]) -> QueueSpec {
+    let (durable, exclusive, auto_delete) = (true, false, false);
+    QueueSpec { name: name.into(), durable, exclusive, auto_delete, arguments: table(pairs) }
+}
+
+pub fn set_policy(
+    tier: Tier,
+    name: &str,
+    pattern: &str,
+    priority: i64,
+    pairs: &[(&str, Value)],
+) -> Order {
+    let (definition, pattern, apply_to) = (table(pairs), pattern.into(), ApplyTo::All);
+    let policy = Policy { name: name.into(), pattern, apply_to, definition, priority };
+    Order::SetPolicy { vhost: "/".into(), tier, policy }
+}
+
+pub fn int(n: i64) -> Value {
+    Value::I64(n)
+}
