@@ -7,6 +7,8 @@ use lockgate_model::{Alarm, Refusal, Stamp, put_header};
 /// `exchange.delete`, whose refusal of a reserved name has a text of its own.
 const EXCHANGE_DELETE: (u16, u16) = (40, 20);
 
+const CHANNEL_OPEN: (u16, u16) = (20, 10);
+
 /// How AMQP says a refusal of method `id`: the texts are RabbitMQ's, since applications
 /// search for them.
 pub fn fault(why: &Refusal, id: (u16, u16)) -> Fault {
@@ -77,6 +79,10 @@ pub fn fault(why: &Refusal, id: (u16, u16)) -> Fault {
         ),
         Refusal::Unsupported(text) => (Code::NotImplemented, text.clone()),
         Refusal::Limit(text) | Refusal::Invalid(text) => (Code::PreconditionFailed, text.clone()),
+        // So RabbitMQ says it: a channel that is not is the connection's affair.
+        Refusal::Barred(text) if id == CHANNEL_OPEN => {
+            return Fault::nowhere(Code::NotAllowed, text.clone());
+        }
         Refusal::Barred(text) => (Code::NotAllowed, text.clone()),
         Refusal::NoUser(user) => (Code::NotFound, format!("no user '{user}'")),
         Refusal::Stopping => (

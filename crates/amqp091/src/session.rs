@@ -123,6 +123,8 @@ pub(crate) struct Connection {
     consumers: BTreeMap<u32, Subscribed>,
     /// A login that the driver has not judged yet.
     judging: bool,
+    /// The engine counts this user's channels: each is asked for.
+    counted: bool,
     /// At most one: replies leave in the order of their requests.
     asked: Option<Asked>,
     asks: u32,
@@ -160,6 +162,7 @@ impl Connection {
             slots: Slots::default(),
             consumers: BTreeMap::new(),
             judging: false,
+            counted: false,
             asked: None,
             asks: 0,
             handles: 0,

@@ -178,3 +178,29 @@ fn orders_that_make_no_sense_are_refused_in_rabbitmqs_words() {
     let why = house.refused(limits(&[("max-connections", deep)]));
     assert!(why.starts_with("values that cannot be kept"), "{why}");
 }
+
+#[test]
+fn a_users_channels_are_counted_over_all_its_connections() {
+    let mut house = House::new();
+    let limits = table(&[("max-channels", int(2))]);
+    house.order(Order::SetUser(User { name: "u".into(), limits, ..User::default() }));
+    let (user, to): (Name, Name) = ("u".into(), "b".into());
+    house.order(Order::SetPermission(Permission { user, vhost: to, ..Permission::default() }));
+    house.enter(OTHER, "b", "u").unwrap();
+    house.enter(SessionId(3), "b", "u").unwrap();
+    house.command(OTHER, Command::Leave(Lane(1)));
+    house.command(SessionId(3), Command::Leave(Lane(1)));
+    house.ask_as(OTHER, Request::OpenLane).unwrap();
+    house.lane = Lane(7);
+    house.ask_as(SessionId(3), Request::OpenLane).unwrap();
+    house.lane = Lane(8);
+    let Err(Refusal::Barred(why)) = house.ask_as(SessionId(3), Request::OpenLane) else {
+        panic!("it was opened")
+    };
+    assert_eq!(
+        why,
+        "number of channels opened for user 'u' has reached the maximum allowed user limit of (2)"
+    );
+    house.command(OTHER, Command::Gone);
+    house.ask_as(SessionId(3), Request::OpenLane).unwrap();
+}

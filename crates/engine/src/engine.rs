@@ -1,15 +1,17 @@
 //! The engine's handles: what sessions, timers and the log's threads see of it. Each
 //! brings its item to the gate; nobody holds the state longer than its turn.
 
+use crate::accounts::{Accounts, Board};
 use crate::gate::Gate;
 use crate::librarian::{Brought, Librarian};
 use crate::outbox::Outbox;
 use crate::state::{Item, State};
 use lockgate_broker::Counts;
-use lockgate_model::{Command, Event, SessionId, Time};
+use lockgate_model::{Command, Event, Holdings, Order, Refusal, SessionId, Time};
 use lockgate_wal::{Disk, OsDisk, Progress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::sync_channel;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ const TICK_IDLE: Duration = Duration::from_millis(250);
 pub(crate) struct Shared<D: Disk> {
     gate: Gate<State<D>>,
     next_session: AtomicU32,
+    board: Arc<Board>,
 }
 
 /// The engine. Cloning shares it.
@@ -35,7 +38,8 @@ impl<D: Disk> Clone for Engine<D> {
 
 impl<D: Disk> Engine<D> {
     pub(crate) fn new(state: State<D>) -> Engine<D> {
-        Engine(Arc::new(Shared { gate: Gate::new(state), next_session: AtomicU32::new(1) }))
+        let (board, next_session) = (Arc::clone(&state.board), AtomicU32::new(1));
+        Engine(Arc::new(Shared { gate: Gate::new(state), next_session, board }))
     }
 
     /// Registers a session.
@@ -56,6 +60,26 @@ impl<D: Disk> Engine<D> {
             None => TICK_IDLE,
         };
         Some(now + wait)
+    }
+
+    /// Does an administrator's orders, one after the other, and waits until what they changed
+    /// is committed. Not for where sessions are driven.
+    pub fn administer(&self, orders: Vec<Order>, now: Time) -> Vec<Result<(), Refusal>> {
+        let (count, (told, answer)) = (orders.len(), sync_channel(1));
+        self.0.gate.leave(Item::Orders(orders, now, told));
+        answer.recv().unwrap_or_else(|_| vec![Err(Refusal::Stopping); count])
+    }
+
+    /// Everything that is declared and ordered, for an export.
+    pub fn holdings(&self) -> Holdings {
+        let holdings = self.0.gate.look().broker.holdings();
+        self.0.gate.drive();
+        holdings
+    }
+
+    /// The users as they stand.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.0.board.latest()
     }
 
     /// What is there, in numbers.

@@ -14,6 +14,7 @@
 //!  librarian: fetches blocks from log and pages, stores pages, leaves them in the inbox
 //! ```
 
+mod accounts;
 mod engine;
 mod gate;
 mod held;
@@ -25,6 +26,7 @@ mod pressure;
 mod settings;
 mod state;
 
+pub use accounts::Accounts;
 pub use engine::{Engine, Port};
 pub use lockgate_broker::Counts;
 pub use lockgate_wal::{Cut, Disk, Level, OpenError as LogError, OsDisk};

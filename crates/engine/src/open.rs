@@ -6,7 +6,7 @@ use crate::librarian::{Desk, Librarian};
 use crate::settings::Settings;
 use crate::state::State;
 use lockgate_broker::{Broker, Place};
-use lockgate_model::Malformed;
+use lockgate_model::{Malformed, Name};
 use lockgate_wal::{
     Cut, Disk, Log, OpenError as LogError, Options, OsDisk, Pages, ReplayError, Report,
 };
@@ -29,6 +29,8 @@ pub struct Started {
     pub queues: u64,
     /// Messages there are.
     pub messages: u64,
+    /// Virtual hosts that were made because they were not there.
+    pub vhosts: Vec<Name>,
 }
 
 /// Why the engine cannot start.
@@ -94,7 +96,11 @@ impl<D: Disk> Engine<D> {
         let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;
         let mut journal = Live { log: &mut log, weights: &mut weights };
         broker.recovered(report.clean, settings.now, &mut journal);
-        settings.vhosts.iter().for_each(|name| broker.make_vhost(name, &mut journal));
+        let fresh: Vec<Name> =
+            settings.vhosts.iter().filter(|v| !broker.has_vhost(v)).cloned().collect();
+        for name in &fresh {
+            broker.make_vhost(name, &mut journal);
+        }
         log.flush();
         let counts = broker.counts();
         let desk = Arc::new(Desk::default());
@@ -102,7 +108,8 @@ impl<D: Disk> Engine<D> {
         let librarian =
             Librarian { desk: Arc::clone(&desk), log: reader, pages, slots: HashMap::new() };
         let (memory_max, planted) = (settings.memory_max, settings.planted);
-        let state = State::new(broker, log, weights, desk, memory_max, planted, settings.fault);
+        let mut state = State::new(broker, log, weights, desk, memory_max, planted, settings.fault);
+        state.post_accounts();
         let engine = Engine::new(state);
         engine.start(librarian)?;
         let started = Started {
@@ -111,6 +118,7 @@ impl<D: Disk> Engine<D> {
             records: report.records,
             queues: counts.queues,
             messages: counts.messages,
+            vhosts: fresh,
         };
         Ok((engine, started))
     }

@@ -1,5 +1,6 @@
 //! The state behind the gate, and one turn of it.
 
+use crate::accounts::{Accounts, Board};
 use crate::gate::Gated;
 use crate::held::Held;
 use crate::journal::{Live, Weights};
@@ -8,16 +9,20 @@ use crate::outbox::Outbox;
 use crate::pressure::{Load, Pressure};
 use crate::settings::Fault;
 use lockgate_broker::{Broker, Effects};
-use lockgate_model::{Command, Event, SessionId, Time};
+use lockgate_model::{Command, Event, Order, Refusal, SessionId, Time};
 use lockgate_wal::{Disk, Log, Pos};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
 use std::task::Waker;
 use std::time::Duration;
 
 /// A segment with less than this share alive is emptied.
 const LIVE_SHARE_LEAST: f64 = 0.5;
+
+/// What came of an order.
+pub type Done = Result<(), Refusal>;
 
 /// One thing for a turn to do.
 pub enum Item {
@@ -27,6 +32,8 @@ pub enum Item {
     Batch(SessionId, Vec<Command>, Time),
     /// A session is over.
     Gone(SessionId),
+    /// An administrator's orders, and where what came of each is wanted once it is committed.
+    Orders(Vec<Order>, Time, SyncSender<Vec<Done>>),
     /// The librarian brings something.
     Brought(Brought),
     /// The log has moved on: look what may leave.
@@ -56,6 +63,10 @@ pub struct State<D: Disk> {
     pub planted: bool,
     /// What to do when nothing can be promised any more.
     pub fault: Fault,
+    /// The users as they stand.
+    pub board: Arc<Board>,
+    /// What came of orders, each with the position that must be committed first.
+    done: Vec<(u64, Vec<Done>, SyncSender<Vec<Done>>)>,
     /// The segment that is being emptied.
     emptying: Option<Pos>,
     places: HashMap<SessionId, Place>,
@@ -78,6 +89,7 @@ impl<D: Disk> Gated for State<D> {
                 self.places.remove(&session);
                 self.pressure.forget(session);
             }
+            Item::Orders(orders, now, told) => self.orders(orders, now, told),
             Item::Brought(brought) => self.brought(brought),
             Item::Look => {}
             Item::Fault(why) => (self.fault)(&why),
@@ -113,6 +125,8 @@ impl<D: Disk> State<D> {
             memory_max,
             planted,
             fault,
+            board: Arc::default(),
+            done: Vec::new(),
             emptying: None,
             places: HashMap::new(),
             touched: Vec::new(),
@@ -171,6 +185,28 @@ impl<D: Disk> State<D> {
         }
     }
 
+    fn orders(&mut self, orders: Vec<Order>, now: Time, told: SyncSender<Vec<Done>>) {
+        // Once it has stopped nobody is told: whoever waits sees that nobody can.
+        let Some(log) = &mut self.log else { return };
+        let mut journal = Live { log, weights: &mut self.weights };
+        let (mut after, mut done) = (0, Vec::with_capacity(orders.len()));
+        for order in orders {
+            let obeyed = self.broker.administer(order, now, &mut journal, &mut self.effects);
+            done.push(obeyed.map(|position| after = position.max(after)));
+        }
+        self.done.push((after, done, told));
+        self.post_accounts();
+    }
+
+    /// Lets whoever judges logins know of the users as they are now.
+    pub fn post_accounts(&mut self) {
+        let revision = self.broker.users_revision();
+        if self.board.latest().revision != revision {
+            let users = self.broker.users().cloned().collect();
+            self.board.post(Accounts { revision, users });
+        }
+    }
+
     /// Ends a turn: delivers, hands the log to its writer, moves events to the outboxes.
     /// `current` is the session whose task runs this: it looks for itself. The others'
     /// wakers are put into `wake`, to be woken outside the gate.
@@ -210,6 +246,10 @@ impl<D: Disk> State<D> {
     fn release(&mut self, committed: u64) {
         while let Some((session, event)) = self.held.pop(committed) {
             self.stage(session, event);
+        }
+        for (_, done, told) in self.done.extract_if(.., |(after, ..)| *after <= committed) {
+            // Who asked may have gone.
+            let _ = told.try_send(done);
         }
     }
 
@@ -300,6 +340,7 @@ impl<D: Disk> State<D> {
         self.broker.deliver(&mut journal, &mut self.effects);
         self.broker.rest(&mut journal);
         self.librarian.ask([Job::Stop]);
+        self.done.clear();
         log.close()
     }
 }

@@ -1,5 +1,6 @@
 //! A record of the log in words, on one line. It says what stands there, and judges nothing.
 
+use crate::log_register;
 use lockgate_broker::record::{self, Change, Record};
 use lockgate_broker::{QueueId, Target};
 use lockgate_model::Table;
@@ -88,11 +89,12 @@ fn made(change: &Change) -> String {
             let more = arguments(&way.arguments);
             format!("{verb} exchange {} -> {target} by '{key}'{more}", way.source.0)
         }
+        registered => log_register::made(registered),
     }
 }
 
 /// Names are a peer's choice: what would move a terminal's cursor is spelt out.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("'{}'", name.escape_debug())
 }
 
@@ -100,7 +102,7 @@ fn flagged(flags: &[(bool, &'static str)]) -> String {
     flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect()
 }
 
-fn arguments(table: &Table) -> String {
+pub(crate) fn arguments(table: &Table) -> String {
     if table.is_empty() {
         return String::new();
     }

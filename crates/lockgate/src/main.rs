@@ -7,6 +7,7 @@ mod datadir;
 mod door;
 mod fault;
 mod log_command;
+mod log_register;
 mod log_text;
 mod logs;
 mod memory;

@@ -70,6 +70,8 @@ pub enum Request {
         vhost: Name,
         user: Name,
     },
+    /// Opens a strand, where the answer to `Open` said that they are counted.
+    OpenLane,
     DeclareExchange(ExchangeSpec),
     /// Is there such an exchange?
     FindExchange(Name),

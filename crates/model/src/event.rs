@@ -151,6 +151,8 @@ pub struct Got {
 pub enum Answer {
     /// Done, with nothing to add.
     Done,
+    /// Entered, and every strand is to be asked for: there may be no more than so many.
+    Counted,
     /// A queue as it stands.
     Queue {
         /// Its name, which the broker may have chosen.

@@ -185,7 +185,10 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), Fault> {
         let method = match (reply, answer) {
-            (Reply::Enter, _) => return self.entered(out),
+            (Reply::Enter, answer) => {
+                self.counted = matches!(answer, Answer::Counted);
+                return self.entered(out);
+            }
             (Reply::OpenChannel, _) => return self.channel_opened(channel, out),
             (Reply::CloseChannel, _) => return self.channel_closed(channel, out),
             (Reply::Got, Answer::Got(got)) => return self.got(channel, got, out),

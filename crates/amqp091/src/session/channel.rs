@@ -7,7 +7,7 @@ use super::{Connection, Reply};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
-use lockgate_model::{Command, Lane, Name, Outcome};
+use lockgate_model::{Command, Lane, Name, Outcome, Request};
 
 const CHANNEL_OPEN: (u16, u16) = (20, 10);
 pub(super) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
@@ -44,6 +44,11 @@ impl Connection {
         }
         self.incarnations = self.incarnations.wrapping_add(1).max(1);
         let incarnation = self.incarnations;
+        if self.counted {
+            self.slots.set(n, State::Opening { incarnation });
+            self.ask(n, CHANNEL_OPEN, Request::OpenLane, Some(Reply::OpenChannel), out);
+            return Ok(());
+        }
         if matches!(self.slots.state(n), None | Some(State::Free { clear: true })) {
             self.slots.set(n, State::Open(Box::new(Channel::new(incarnation))));
             self.send(n, &Method::ChannelOpenOk { channel_id: b"" }, out);

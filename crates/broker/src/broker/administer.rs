@@ -230,6 +230,16 @@ impl Broker {
         self.dispatch.wake(queue);
     }
 
+    /// The users there are, by name.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.ledger.register.users.values()
+    }
+
+    /// Changes whenever they do, and is never 0 where there are any.
+    pub fn users_revision(&self) -> u64 {
+        self.ledger.register.revision
+    }
+
     /// The names of the policies that count for a queue or exchange: the users' and the
     /// operators'.
     pub fn policies_of(

@@ -5,7 +5,10 @@ use super::administer::ADMINISTRATOR;
 use super::{Answered, Broker};
 use crate::dispatch::SessionState;
 use crate::id::VhostId;
-use lockgate_model::{Answer, Name, QueueSpec, Refusal, SessionId, Value};
+use lockgate_model::{Answer, Lane, Name, QueueSpec, Refusal, SessionId, Value};
+
+/// How many strands a user may have, over all sessions.
+const LANES_MAX: &str = "max-channels";
 
 impl Broker {
     /// A session enters a virtual host.
@@ -18,9 +21,29 @@ impl Broker {
         if !rights && !register.users.is_empty() {
             return Err(Refusal::VhostDenied { vhost: vhost.clone(), user });
         }
+        let counted = register.user_limit(&user, LANES_MAX).is_some();
         if let Some(s) = self.dispatch.sessions.get_mut(&session) {
             s.vhost = Some(id);
             s.user = user;
+        }
+        Ok((if counted { Answer::Counted } else { Answer::Done }, 0))
+    }
+
+    /// A strand of a user who may have only so many.
+    pub(super) fn open_lane(&mut self, session: SessionId, lane: Lane) -> Answered {
+        let Some(s) = self.dispatch.sessions.get(&session) else { return Ok((Answer::Done, 0)) };
+        let user = s.user.clone();
+        if let Some(limit) = self.ledger.register.user_limit(&user, LANES_MAX) {
+            let theirs = self.dispatch.sessions.values().filter(|s| s.user == user);
+            if theirs.map(|s| s.lanes_open() as u64).sum::<u64>() >= limit {
+                return Err(Refusal::Barred(format!(
+                    "number of channels opened for user '{user}' has reached \
+                     the maximum allowed user limit of ({limit})"
+                )));
+            }
+        }
+        if let Some(s) = self.dispatch.sessions.get_mut(&session) {
+            s.lane(lane);
         }
         Ok((Answer::Done, 0))
     }

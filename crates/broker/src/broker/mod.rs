@@ -185,6 +185,7 @@ impl Broker {
     ) {
         let answered = match request {
             Request::Open { vhost, user } => self.open(asker.session, &vhost, user),
+            Request::OpenLane => self.open_lane(asker.session, asker.lane),
             Request::DeclareExchange(spec) => self.declare_exchange(asker.session, spec, journal),
             Request::FindExchange(name) => self.find_exchange(asker.session, &name),
             Request::DeleteExchange { name, if_unused } => {

@@ -42,6 +42,11 @@ impl Broker {
         after
     }
 
+    /// Is there such a virtual host?
+    pub fn has_vhost(&self, name: &str) -> bool {
+        self.ledger.vhost(name).is_some()
+    }
+
     pub(super) fn vhost_of(&self, session: SessionId) -> Result<VhostId, Refusal> {
         let vhost = self.dispatch.sessions.get(&session).and_then(|s| s.vhost);
         vhost.ok_or_else(|| Refusal::NoVhost(Name::default()))

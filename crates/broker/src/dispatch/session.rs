@@ -77,6 +77,11 @@ impl SessionState {
         self.lanes.iter().find(|l| l.id == id)
     }
 
+    /// How many strands there are, beside the session's own.
+    pub fn lanes_open(&self) -> usize {
+        self.lanes.iter().filter(|l| l.id != Lane(0)).count()
+    }
+
     /// Forgets a strand.
     pub fn drop_lane(&mut self, id: Lane) {
         self.lanes.retain(|l| l.id != id);

@@ -28,6 +28,8 @@ pub struct House {
     pub millis: u64,
     /// What was told to all sessions in the last step.
     pub told: Vec<(SessionId, Event)>,
+    /// The strand that asks.
+    pub lane: Lane,
     tickets: u64,
 }
 
@@ -40,7 +42,8 @@ fn fresh() -> Broker {
 impl House {
     pub fn new() -> House {
         let (broker, paper) = (fresh(), Paper::default());
-        let mut house = House { broker, paper, millis: 1_000, told: Vec::new(), tickets: 0 };
+        let (told, lane) = (Vec::new(), Lane(1));
+        let mut house = House { broker, paper, millis: 1_000, told, lane, tickets: 0 };
         for name in ["/", "b"] {
             house.order(Order::MakeVhost(VhostSpec { name: name.into(), ..Default::default() }));
         }
@@ -91,7 +94,7 @@ impl House {
     pub fn ask_as(&mut self, session: SessionId, request: Request) -> Result<Answer, Refusal> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.command(session, Command::Ask { lane: Lane(1), ticket, request });
+        self.command(session, Command::Ask { lane: self.lane, ticket, request });
         let answer = self.told.iter().find_map(|(_, event)| match event {
             Event::Answer { ticket: t, result, .. } if *t == ticket => Some(result.clone()),
             _ => None,

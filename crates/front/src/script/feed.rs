@@ -21,11 +21,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `ok`, `queue NAME MESSAGES CONSUMERS`, `removed N`, `none`,
+/// `ok`, `counted`, `queue NAME MESSAGES CONSUMERS`, `removed N`, `none`,
 /// `got WAITING [lease=N] [redelivered] MESSAGE`, `no REFUSAL`.
 pub fn answer(w: &mut Words<'_>) -> Result<Result<Answer, Refusal>, String> {
     Ok(match w.need("an answer")?.as_str() {
         "ok" => Ok(Answer::Done),
+        "counted" => Ok(Answer::Counted),
         "queue" => Ok(Answer::Queue {
             name: name(w)?,
             messages: w.number("messages")?,
@@ -53,7 +54,7 @@ pub fn answer(w: &mut Words<'_>) -> Result<Result<Answer, Refusal>, String> {
 
 /// `confirmed LANE FIRST COUNT` and `rejected` (messages of the lane, counted from 1),
 /// `returned LANE MESSAGE`, `broken LANE REFUSAL`, `deliver LANE CONSUMER MESSAGES`,
-/// `cancelled LANE CONSUMER`, `alarm memory|disk on|off`, `pause`, `resume`.
+/// `cancelled LANE CONSUMER`, `alarm memory|disk on|off`, `expelled TEXT`, `pause`, `resume`.
 pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<Event, String> {
     let what = w.need("an event")?;
     Ok(match what.as_str() {
@@ -109,6 +110,7 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
             };
             Event::Alarm { alarm, raised: w.need("on or off")? == "on" }
         }
+        "expelled" => Event::Expelled { why: w.need("a text")? },
         "pause" => Event::Pause,
         "resume" => Event::Resume,
         other => return Err(format!("no such event: {other}")),
@@ -215,6 +217,7 @@ fn refusal(w: &mut Words<'_>) -> Result<Refusal, String> {
             argument: w.need("an argument")?,
             reason: w.need("a reason")?,
         },
+        "barred" => Refusal::Barred(w.need("a text")?),
         "limit" => Refusal::Limit(w.need("a text")?),
         "stopping" => Refusal::Stopping,
         other => return Err(format!("no such refusal: {other}")),

@@ -100,6 +100,7 @@ fn binding(b: &lockgate_model::Binding) -> String {
 fn request(request: &Request) -> String {
     match request {
         Request::Open { vhost, user } => format!("open \"{vhost}\" as {user}"),
+        Request::OpenLane => "open-lane".into(),
         Request::DeclareExchange(s) => {
             let flags = flags([
                 ("durable", s.durable),
