@@ -76,10 +76,10 @@ impl Ledger {
 
 impl Queue {
     fn bound_lifetimes(&mut self, sooner: Option<u64>, at: u64) {
-        let (head, next) = (self.line.head(), self.line.next());
-        if let Some(ms) = sooner.filter(|_| head < next) {
+        let Some(ms) = sooner else { return };
+        for rank in self.line.ranks().iter().filter(|rank| rank.head() < rank.next()) {
             // Those that are due before are gone when this moment comes.
-            self.expiry.note(at.saturating_add(ms), head, next);
+            self.expiry.note(at.saturating_add(ms), rank.head(), rank.next());
         }
     }
 }
