@@ -74,7 +74,7 @@ def node():
     if not (folder / "node_modules").is_dir():
         (CACHE / "node.stamp").unlink(missing_ok=True)
     _once("node", [lock], lambda: _quietly(["npm", "ci", "--no-fund", "--no-audit"], folder))
-    return [("node", ["node", "main.js"], folder)]
+    return [("node", ["node", "main.js"], folder), ("node/features", ["node", "features.js"], folder)]
 
 
 def go():

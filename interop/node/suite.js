@@ -1,4 +1,4 @@
-// What the Node suite shares: running cases, unique names, the table of misuse, the restart hook.
+// What the Node suites share: running cases, unique names, the tables, the restart hook.
 // Prints one line per case as interop/run expects it; knows no client library.
 
 import { execFile } from 'node:child_process';
@@ -12,27 +12,36 @@ const cases = [];
 
 export class Skip extends Error {}
 
-export function test(name, run) {
-  cases.push([name, run]);
+// A case; one that kills the broker must run alone.
+export function test(name, run, { alone = false } = {}) {
+  cases.push({ name, run, alone });
 }
 
-export async function runAll() {
-  for (const [name, run] of cases) {
-    let timer;
-    try {
-      await Promise.race([
-        run(),
-        new Promise((_, reject) => { timer = setTimeout(() => reject(new Error('not within 60 s')), 60_000); }),
-      ]);
-      console.log(`ok ${name}`);
-    } catch (trouble) {
-      const text = String(trouble?.message ?? trouble).replace(/\s+/g, ' ');
-      console.log(trouble instanceof Skip ? `skip ${name}: ${text}` : `FAIL ${name}: ${text}`);
-      if (!(trouble instanceof Skip)) console.log(trouble?.stack);
-    } finally {
-      clearTimeout(timer);
-    }
+async function judge({ name, run }) {
+  let timer;
+  try {
+    await Promise.race([
+      run(),
+      new Promise((_, reject) => { timer = setTimeout(() => reject(new Error('not within 60 s')), 60_000); }),
+    ]);
+    console.log(`ok ${name}`);
+  } catch (trouble) {
+    const text = String(trouble?.message ?? trouble).replace(/\s+/g, ' ');
+    console.log(trouble instanceof Skip ? `skip ${name}: ${text}` : `FAIL ${name}: ${text}`);
+    if (!(trouble instanceof Skip)) console.log(trouble?.stack);
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+// Runs every case in its order, that many at once, and then those that must be alone.
+export async function runAll(atOnce = 1) {
+  const waiting = cases.filter(({ alone }) => !alone);
+  const work = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) await judge(next);
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  for (const one of cases.filter(({ alone }) => alone)) await judge(one);
   console.log(`done ${cases.length}`);
   process.exit(0);
 }
@@ -67,6 +76,15 @@ for (const line of readFileSync(process.env.INTEROP_MISUSE, 'utf8').split('\n'))
   if (line === '' || line.startsWith('#')) continue;
   const [name, code, text] = line.split('\t');
   misuse.set(name, [...(misuse.get(name) ?? []), [Number(code), text]]);
+}
+
+export const refusals = new Map();
+for (const line of readFileSync(process.env.INTEROP_REFUSALS, 'utf8').split('\n')) {
+  if (line === '' || line.startsWith('#')) continue;
+  const [name, verb, what, code, text] = line.split('\t');
+  const row = refusals.get(name) ?? { verb, what: JSON.parse(what), answers: [] };
+  row.answers.push([Number(code), text]);
+  refusals.set(name, row);
 }
 
 export function checkMisuse(name, object, code, text) {

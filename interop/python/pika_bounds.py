@@ -3,7 +3,7 @@
 from pika.exceptions import NackError
 
 from pika_dead import death, deaths, letter_box
-from pika_kit import bodies, confirming, connect, exchange, kept, own, ready, send
+from pika_kit import bodies, confirming, connect, exchange, own, ready, send
 from suite import case, expect, wait_until
 
 

@@ -2,9 +2,7 @@
 
 import datetime
 
-from pika_kit import (
-    PERSISTENT, Inbox, bodies, confirming, connect, exchange, kept, needs, older_than, own, ready, send,
-)
+from pika_kit import Inbox, bodies, confirming, connect, exchange, needs, older_than, own, ready, send
 from suite import case, expect, unique, wait_until
 
 

@@ -2,15 +2,12 @@
 
 import collections
 import contextlib
-import time
 
 import pika
 from pika.exceptions import UnroutableError
 
-from pika_kit import (
-    Inbox, bodies, confirming, connect, exchange, kept, needs_type, own, ready, restarted, send,
-)
-from suite import case, expect, unique, wait_until
+from pika_kit import bodies, confirming, connect, exchange, needs_type, own, ready, send
+from suite import case, expect, unique
 
 
 @case

@@ -6,7 +6,6 @@ import pika_dead  # noqa: F401
 import pika_exchanges  # noqa: F401
 import pika_order  # noqa: F401
 import pika_refusals  # noqa: F401
-import pika_stream  # noqa: F401
 import pika_time  # noqa: F401
 from suite import run_all
 

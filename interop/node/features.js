@@ -1,0 +1,10 @@
+// amqplib: what queues and exchanges do for those who ask by arguments; many cases at once.
+
+import './dead.js';
+import './exchanges.js';
+import './order.js';
+import './refusals.js';
+import './time.js';
+import { runAll } from './suite.js';
+
+await runAll(8);
