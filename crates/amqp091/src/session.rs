@@ -306,7 +306,7 @@ impl Connection {
                     self.fail(lane.0, map::fault(&why, publish::PUBLISH), now, out);
                 }
             }
-            Event::Cancelled { consumer, cause, .. } => self.cancelled(consumer, cause, out),
+            Event::Cancelled { consumer, cause, .. } => self.cancelled(consumer, cause, now, out),
             Event::Alarm { alarm, raised } => {
                 let bit = map::alarm_bit(alarm);
                 self.alarms = if raised { self.alarms | bit } else { self.alarms & !bit };

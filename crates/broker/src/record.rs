@@ -14,6 +14,8 @@
 //!  kind 9  Seen       queue | number: entries below it may have been delivered; last words
 //!                     of an orderly stop
 //!  kind 10 Due        (in snapshots only) queue | n x (milliseconds, from, to)
+//!  kind 11 Counted    queue | n x (from, to, count): entries that came back so often
+//!  kind 12 Sizes      (in snapshots only) queue | n x (first number, m x size of body)
 //! ```
 
 mod messages;
@@ -44,6 +46,8 @@ pub mod kind {
     pub const HELD: u8 = 8;
     pub const SEEN: u8 = 9;
     pub const DUE: u8 = 10;
+    pub const COUNTED: u8 = 11;
+    pub const SIZES: u8 = 12;
 }
 
 /// A record read back.
@@ -54,7 +58,8 @@ pub enum Record {
     Enqueued {
         targets: Vec<(QueueId, u64)>,
         at: Time,
-        sizes: Vec<u32>,
+        /// Of head and body.
+        sizes: Vec<(u32, u32)>,
         /// Items that say themselves how long they live, in milliseconds.
         lifetimes: Vec<(u32, u64)>,
     },
@@ -77,6 +82,14 @@ pub enum Record {
     Due {
         queue: QueueId,
         due: Vec<(u64, u64, u64)>,
+    },
+    Counted {
+        queue: QueueId,
+        counts: Vec<(u64, u64, u32)>,
+    },
+    Sizes {
+        queue: QueueId,
+        sizes: Vec<(u64, Vec<u32>)>,
     },
     Held {
         queue: QueueId,

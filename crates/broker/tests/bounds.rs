@@ -110,3 +110,54 @@ fn arguments_that_make_no_sense_are_refused_in_rabbitmqs_words() {
     assert_eq!(refused("x-overflow", Value::text("bogus")), "invalid_overflow");
     assert_eq!(refused("x-overflow", Value::I32(1)), "{unacceptable_type,signedint}");
 }
+
+fn heavy(bytes: i64, overflow: &str) -> World {
+    let mut w = World::with(&["free"]);
+    let arguments =
+        [("x-max-length-bytes", Value::I64(bytes)), ("x-overflow", Value::text(overflow))];
+    w.queue("q", table(&arguments)).unwrap();
+    w
+}
+
+#[test]
+fn bytes_are_counted_of_bodies_and_the_oldest_make_room() {
+    let mut w = heavy(10, "drop-head");
+    for (n, size) in [4, 4, 2].into_iter().enumerate() {
+        w.send("q", &vec![n as u8; size], 1);
+    }
+    assert_eq!(w.0.counts().messages, 3, "just full");
+    w.send("q", &[3; 3], 1);
+    assert_eq!(w.drain("q"), [vec![1; 4], vec![2; 2], vec![3; 3]]);
+    w.send("q", &[9; 11], 1);
+    assert_eq!(w.drain("q"), Vec::<Vec<u8>>::new(), "it has no room at all");
+    w.send("q", &[7; 10], 1);
+    assert_eq!(w.drain("q"), [vec![7; 10]]);
+}
+
+#[test]
+fn bytes_in_somebodys_hands_do_not_count() {
+    let mut w = heavy(10, "drop-head");
+    w.send("q", &[0; 8], 1);
+    let get = || Request::Get { queue: "q".into(), settled: false };
+    let Ok(Answer::Got(Some(first))) = w.ask(get()) else { panic!("there is one") };
+    w.send("q", &[1; 8], 1);
+    assert_eq!(w.0.counts().messages, 2);
+    let lease = first.lease.unwrap();
+    w.run(Command::Settle { lease, from: 0, count: 1, outcome: Outcome::Requeue });
+    assert_eq!(w.drain("q"), [vec![1; 8]], "what came back is the oldest");
+    w.ask(Request::Purge("q".into())).unwrap();
+    w.send("q", &[2; 10], 1);
+    assert_eq!(w.drain("q"), [vec![2; 10]]);
+}
+
+#[test]
+fn a_queue_that_rejects_takes_what_fits() {
+    let mut w = heavy(10, "reject-publish");
+    let rejected = |told: Vec<Event>| told.iter().any(|e| matches!(e, Event::Rejected { .. }));
+    assert!(!rejected(w.send("q", &[0; 6], 1)));
+    assert!(rejected(w.send("q", &[1; 5], 2)));
+    assert!(!rejected(w.send("q", &[2; 4], 3)));
+    assert!(rejected(w.send("q", &[3; 1], 4)));
+    assert_eq!(w.drain("q"), [vec![0; 6], vec![2; 4]]);
+    assert!(!rejected(w.send("q", &[3; 1], 5)));
+}

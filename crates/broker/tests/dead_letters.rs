@@ -235,3 +235,34 @@ fn what_is_due_is_given_to_nobody_even_before_it_is_buried() {
     };
     assert_eq!((messages, w.got("dead").0), (0, 2));
 }
+
+#[test]
+fn a_letter_that_must_arrive_waits_until_somebody_takes_it() {
+    let mut w = World::with(&[]);
+    let arguments = table(&[
+        ("x-dead-letter-exchange", Value::text("")),
+        ("x-dead-letter-routing-key", Value::text("dead")),
+        ("x-dead-letter-strategy", Value::text("at-least-once")),
+        ("x-overflow", Value::text("reject-publish")),
+        ("x-max-length", Value::I32(1)),
+    ]);
+    w.queue("q", arguments).unwrap();
+    w.send("q", b"one", 1);
+    refuse(&mut w, "q");
+    assert_eq!(w.got("q").0, 0, "nobody gets it");
+    assert_eq!(w.0.counts().messages, 1, "and it is not lost");
+    let told = w.send("q", b"two", 2);
+    assert!(told.iter().any(|e| matches!(e, Event::Rejected { .. })), "it takes its room");
+    later(&mut w, 2000);
+    assert_eq!(w.0.counts().messages, 1);
+    let full =
+        table(&[("x-max-length", Value::I32(0)), ("x-overflow", Value::text("reject-publish"))]);
+    w.queue("dead", full).unwrap();
+    later(&mut w, 4000);
+    assert_eq!(w.0.counts().messages, 1, "a full queue takes nothing either");
+    w.ask(Request::DeleteQueue { name: "dead".into(), if_unused: false, if_empty: false }).unwrap();
+    w.queue("dead", Table::default()).unwrap();
+    later(&mut w, 6000);
+    assert_eq!(w.drain("dead"), [b"one"]);
+    assert_eq!(w.0.counts().letters_lost, 0);
+}

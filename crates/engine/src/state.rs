@@ -213,6 +213,8 @@ impl<D: Disk> State<D> {
     pub fn finish_for(&mut self, current: Option<SessionId>, wake: &mut Vec<Waker>) {
         let Some(log) = &mut self.log else { return };
         let mut journal = Live { log, weights: &mut self.weights };
+        let committed = journal.log.committed().0;
+        self.broker.committed(committed, &mut journal);
         self.broker.deliver(&mut journal, &mut self.effects);
         if !self.planted {
             log.flush();

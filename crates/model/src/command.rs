@@ -55,8 +55,10 @@ pub enum Command {
 pub enum Outcome {
     /// Done: the entry goes.
     Accept,
-    /// Back to its place, to be delivered again.
+    /// Back to its place, to be delivered again: whoever had it could not take it now.
     Requeue,
+    /// The same, but whoever had it failed over it.
+    Failed,
     /// Refused: it goes, to its dead-letter target if there is one.
     Discard,
 }

@@ -203,6 +203,11 @@ impl RunBuilder {
         self.origins.len() as u32 - 1
     }
 
+    /// The size of each message's body.
+    pub fn body_sizes(&self) -> impl Iterator<Item = u32> {
+        self.items.iter().map(|i| i.body.len)
+    }
+
     /// Messages so far.
     pub fn len(&self) -> usize {
         self.items.len()

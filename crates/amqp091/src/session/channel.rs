@@ -121,10 +121,13 @@ impl Connection {
                 self.settle(n, delivery_tag, multiple, Outcome::Accept, out)
             }
             Method::BasicNack { delivery_tag, multiple, requeue } => {
-                self.settle(n, delivery_tag, multiple, back_or_away(requeue), out)
+                let outcome = back_or_away(requeue, Outcome::Requeue);
+                self.settle(n, delivery_tag, multiple, outcome, out)
             }
             Method::BasicReject { delivery_tag, requeue } => {
-                self.settle(n, delivery_tag, false, back_or_away(requeue), out)
+                // As RabbitMQ 4.3 tells them apart: a rejection speaks of the message.
+                let outcome = back_or_away(requeue, Outcome::Failed);
+                self.settle(n, delivery_tag, false, outcome, out)
             }
             Method::BasicRecover { requeue } => self.recover(n, requeue, true, out),
             Method::BasicRecoverAsync { requeue } => self.recover(n, requeue, false, out),
@@ -176,8 +179,8 @@ impl Connection {
     }
 }
 
-fn back_or_away(requeue: bool) -> Outcome {
-    if requeue { Outcome::Requeue } else { Outcome::Discard }
+fn back_or_away(requeue: bool, back: Outcome) -> Outcome {
+    if requeue { back } else { Outcome::Discard }
 }
 
 /// A name without line ends, which RabbitMQ strips from what is declared.

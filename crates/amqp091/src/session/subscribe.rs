@@ -4,7 +4,7 @@ use super::{Connection, Reply, Subscribed, mailbox};
 use crate::error::{Code, Fault};
 use crate::packet::Method;
 use lockgate_front::Output;
-use lockgate_model::{CancelCause, Consumer, Name, Request, Subscription, Table};
+use lockgate_model::{CancelCause, Consumer, Name, Request, Subscription, Table, Time};
 
 impl Connection {
     pub(super) fn subscription_method(
@@ -136,14 +136,23 @@ impl Connection {
         Ok(())
     }
 
-    /// A subscription ended by itself: said to clients that want to know.
-    pub(super) fn cancelled(&mut self, consumer: Consumer, cause: CancelCause, out: &mut Output) {
-        let (CancelCause::QueueDeleted | CancelCause::TimedOut) = cause;
-        if let Some(gone) = self.forget(consumer.0)
-            && self.client.cancel_notify
-        {
+    /// A subscription ended by itself: said to clients that want to know. Who held
+    /// something for too long is told in any case, or it would wait for ever.
+    pub(super) fn cancelled(
+        &mut self,
+        consumer: Consumer,
+        cause: CancelCause,
+        now: Time,
+        out: &mut Output,
+    ) {
+        let Some(gone) = self.forget(consumer.0) else { return };
+        let n = gone.channel;
+        if self.client.cancel_notify {
             let cancel = Method::BasicCancel { consumer_tag: &gone.tag, no_wait: true };
-            self.send(gone.channel, &cancel, out);
+            self.send(n, &cancel, out);
+        } else if cause == CancelCause::TimedOut {
+            let why = format!("delivery acknowledgement on channel {n} timed out");
+            self.fail(n, Fault::new(Code::PreconditionFailed, why), now, out);
         }
     }
 

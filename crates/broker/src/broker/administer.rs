@@ -226,6 +226,11 @@ impl Broker {
     fn reconsider(&mut self, queue: QueueId, journal: &mut impl Journal) {
         // A time without use counts from now.
         self.touch(queue);
+        if let Some(q) = self.ledger.queues.get(&queue)
+            && let Some(desk) = self.dispatch.desks.get_mut(&queue)
+        {
+            desk.recount(&q.line);
+        }
         self.trim_to_bound(queue, journal);
         self.dispatch.wake(queue);
     }

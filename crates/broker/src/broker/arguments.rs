@@ -1,6 +1,6 @@
 //! The arguments of declarations: known and good, known and harmless, or refused.
 
-use lockgate_model::{Name, Object, Refusal, Table, Value};
+use lockgate_model::{Name, Object, QueueSpec, Refusal, Table, Value};
 
 /// The answer to what applications know and what is not there yet: to ignore it would
 /// break a promise in silence. Arguments that only choose among RabbitMQ's own
@@ -10,14 +10,10 @@ const NOT_YET: &str = "not supported yet";
 
 /// Queue arguments that are not there yet.
 const MISSING: &[&str] = &[
-    "x-dead-letter-strategy",
-    "x-max-length-bytes",
-    "x-delivery-limit",
     "x-max-age",
     "x-stream-max-segment-size-bytes",
     "x-stream-filter-size-bytes",
     "x-message-deduplication",
-    "x-consumer-timeout",
 ];
 
 /// Queue arguments that two declarations of one queue must agree on.
@@ -26,7 +22,14 @@ const COMPARED: &[&str] = &[
     "x-message-ttl",
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-delivery-limit",
+    "x-delayed-retry-type",
+    "x-delayed-retry-min",
+    "x-delayed-retry-max",
+    "x-consumer-timeout",
     "x-max-length",
+    "x-max-length-bytes",
     "x-max-priority",
     "x-overflow",
     "x-queue-type",
@@ -45,7 +48,14 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
         let checked = match &**name {
             "x-expires" => millis(value, 1),
             "x-message-ttl" => millis(value, 0),
-            "x-max-length" => count(value),
+            "x-max-length" | "x-max-length-bytes" | "x-delivery-limit" => count(value),
+            "x-delayed-retry-min" | "x-delayed-retry-max" | "x-consumer-timeout" => {
+                millis(value, 1)
+            }
+            "x-delayed-retry-type" => {
+                one_of(value, "delayed retry type", &["disabled", "all", "failed", "returned"])
+            }
+            "x-dead-letter-strategy" => strategy(value),
             "x-max-priority" => priority(value),
             "x-overflow" => overflow(value),
             "x-single-active-consumer" => boolean(value),
@@ -60,8 +70,24 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What queues of its kind cannot be.
+pub fn check_kind(spec: &QueueSpec) -> Result<(), &'static str> {
+    if spec.arguments.get("x-queue-type").and_then(Value::as_str) != Some("quorum") {
+        return Ok(());
+    }
+    match spec {
+        QueueSpec { durable: false, .. } => Err("non-durable"),
+        QueueSpec { auto_delete: true, .. } => Err("auto-delete"),
+        QueueSpec { exclusive: true, .. } => Err("exclusive-owner"),
+        _ => Ok(()),
+    }
+}
+
 /// Checks a subscription's arguments.
 pub fn check_consumer(arguments: &Table) -> Result<(), Fault> {
+    if let Some(value) = arguments.get("x-consumer-timeout") {
+        millis(value, 1).map_err(|reason| ("x-consumer-timeout".into(), reason))?;
+    }
     match arguments.get("x-priority") {
         Some(v) if v.as_int().is_none() => {
             Err(("x-priority".into(), format!("\"expected integer, got {}\"", kind(v))))
@@ -111,6 +137,14 @@ fn overflow(value: &Value) -> Result<(), String> {
     }
 }
 
+fn strategy(value: &Value) -> Result<(), String> {
+    match value.as_str() {
+        None => Err(format!("{{unacceptable_type,{}}}", kind(value))),
+        Some("at-most-once" | "at-least-once") => Ok(()),
+        Some(_) => Err("invalid_dlx_strategy".into()),
+    }
+}
+
 fn letter_key(value: &Value, arguments: &Table) -> Result<(), String> {
     match (value.as_str(), arguments.get("x-dead-letter-exchange")) {
         (None, _) => Err(format!("{{unacceptable_type,{}}}", kind(value))),
@@ -129,8 +163,8 @@ fn one_of(value: &Value, what: &str, known: &[&str]) -> Result<(), String> {
 
 fn queue_type(value: &Value) -> Result<(), String> {
     match value.as_str() {
-        Some("quorum" | "stream") => Err(NOT_YET.into()),
-        _ => one_of(value, "queue type", &["classic"]),
+        Some("stream") => Err(NOT_YET.into()),
+        _ => one_of(value, "queue type", &["classic", "quorum"]),
     }
 }
 

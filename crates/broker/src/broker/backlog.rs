@@ -1,11 +1,10 @@
-//! Delivering what waits: first what came back, then on from the cursor; what is on the
-//! disk is fetched ahead of the consumer.
+//! Delivering what waits; what is on the disk is fetched ahead of the consumer.
 
 use super::Broker;
-use crate::dispatch::Desk;
+use crate::dispatch::Lot;
 use crate::id::{PageId, Place, QueueId};
 use crate::journal::{BlockKey, Effects, Io, Journal};
-use crate::ledger::{Evicted, Line, Read, Wanted, rank_of};
+use crate::ledger::{Evicted, Line, Read, Wanted};
 use lockgate_model::Run;
 use std::sync::Arc;
 
@@ -15,67 +14,6 @@ const AHEAD: usize = 8;
 
 /// With all memory taken, a queue keeps this much: what one consumer has under way.
 const RESIDENT_LEAST: u64 = 256 * 1024;
-
-impl Desk {
-    /// Nothing waits: the entry `next` would be the first one delivered.
-    pub(super) fn is_idle(&self, line: &Line, next: u64) -> bool {
-        let drained = |n: usize| n == rank_of(next) || self.cursor.at(n) == line.next(n);
-        self.cursor.of(next) == next
-            && self.returned.is_empty()
-            && self.waiting.is_empty()
-            && (0..line.ranks().len()).all(drained)
-    }
-
-    /// Entries come back to their places.
-    pub(super) fn give_back(&mut self, first: u64, step: u32, count: u32) {
-        if step == 1 {
-            self.returned.insert(first, first + u64::from(count));
-        } else {
-            for n in 0..u64::from(count) {
-                let at = first + n * u64::from(step);
-                self.returned.insert(at, at + 1);
-            }
-        }
-    }
-
-    /// The next entries to deliver, `from..to`, and whether they came back: rank by rank,
-    /// in each first what came back.
-    pub(super) fn upcoming(&mut self, line: &Line) -> Option<(u64, u64, bool)> {
-        let back = self.returned.first();
-        (0..line.ranks().len()).find_map(|rank| match back {
-            Some((from, to)) if rank_of(from) == rank => Some((from, to, true)),
-            _ => self.ahead(line, rank),
-        })
-    }
-
-    /// The next entries of a rank that were not handed out yet.
-    fn ahead(&mut self, line: &Line, rank: usize) -> Option<(u64, u64, bool)> {
-        let mut at = self.cursor.at(rank);
-        while let Some(from) = line.next_in_rank(at) {
-            if let Some((_, end)) = self.doomed.around(from) {
-                at = end;
-                continue;
-            }
-            self.cursor.set(from);
-            let seen = self.seen.at(rank);
-            let to = if from < seen { seen } else { line.next(rank) };
-            let to = to.min(self.doomed.next_start(from).unwrap_or(u64::MAX));
-            return Some((from, to, from < seen));
-        }
-        self.cursor.set(line.next(rank));
-        None
-    }
-
-    /// Entries from `from` on, `count` of them, are handed out.
-    pub(super) fn took(&mut self, from: u64, count: u32, returned: bool) {
-        let to = from + u64::from(count);
-        if returned && self.cursor.passed(from) {
-            self.returned.remove(from, to);
-        } else {
-            self.cursor.set(to);
-        }
-    }
-}
 
 impl Broker {
     /// Delivers from one queue as long as there is something and someone to take it.
@@ -95,12 +33,14 @@ impl Broker {
                 return;
             }
             let Some((from, to, redelivered)) = desk.upcoming(&q.line) else { return };
+            let (stamp, to) = q.stamp(from, to);
             let Some(slice) = read(q.id, &mut q.line, &mut self.resident, from, to, out) else {
                 return;
             };
-            let served = self.dispatch.serve(queue, &slice, redelivered, out);
+            let lot = Lot { slice, redelivered, stamp };
+            let served = self.dispatch.serve(queue, &lot, out);
             if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-                desk.took(from, served.taken, redelivered);
+                desk.took(&q.line, from, served.taken, redelivered);
             }
             for (part, step, count) in served.settled {
                 self.settle_strided(queue, from + u64::from(part), step, count, journal);

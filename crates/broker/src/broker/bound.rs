@@ -1,18 +1,37 @@
-//! Bounds: a queue that may hold so much and no more.
+//! Bounds: a queue that may hold so much and no more, counted in entries, in bytes of
+//! bodies, or both. What is in somebody's hands does not count.
 
 use super::Broker;
 use crate::dispatch::Reason;
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Overflow, Slice};
-use lockgate_model::{Run, Time};
+use lockgate_model::{Item, Run, Time};
 use std::sync::Arc;
 
 impl Broker {
-    /// How many more entries a bounded queue has room for.
-    fn room(&self, queue: QueueId) -> Option<u64> {
-        let limit = self.ledger.queues.get(&queue)?.rules.length_max?;
-        Some(limit.saturating_sub(self.waiting_messages(queue)))
+    /// How many of these items a queue has room for, from the first on.
+    fn room(&self, queue: QueueId, items: &[Item]) -> usize {
+        let Some(q) = self.ledger.queues.get(&queue) else { return items.len() };
+        let desk = self.dispatch.desks.get(&queue);
+        let mut room = items.len();
+        if let Some(limit) = q.rules.length_max {
+            // Letters that nobody takes still take the room that they had.
+            let dying = q.rules.dead_letter.as_ref().is_some_and(|l| l.at_least_once);
+            let dying = desk.map_or(0, |d| d.dying_count).min(if dying { u64::MAX } else { 0 });
+            let left = limit.saturating_sub(self.waiting_messages(queue) + dying);
+            room = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        if let Some(limit) = q.rules.bytes_max {
+            let mut left = limit.saturating_sub(desk.map_or(0, |d| d.ready_bytes));
+            let fits = |i: &&Item| {
+                let fits = u64::from(i.body.len) <= left;
+                left = left.saturating_sub(i.body.len.into());
+                fits
+            };
+            room = items[..room].iter().take_while(fits).count();
+        }
+        room
     }
 
     /// Stores items from `from` on as far as there is room. Returns the end of what was
@@ -32,7 +51,7 @@ impl Broker {
         let (mut at, mut after) = (from, 0);
         while at < to {
             // Subscribers take some of it at once, and then there is room again.
-            let room = self.room(queue).unwrap_or(u64::MAX).min((to - at) as u64) as usize;
+            let room = self.room(queue, &run.items[at..to]);
             if room == 0 {
                 break;
             }
@@ -70,19 +89,25 @@ impl Broker {
 
     /// Drops the oldest of a queue that holds more than it may.
     pub(super) fn trim_to_bound(&mut self, queue: QueueId, journal: &mut impl Journal) {
-        let Some(q) = self.ledger.queues.get(&queue) else { return };
-        let Some(limit) = q.rules.length_max.filter(|_| !q.rules.rejects()) else { return };
-        let mut excess = self.waiting_messages(queue).saturating_sub(limit);
-        while excess > 0 {
+        loop {
             let Some(q) = self.ledger.queues.get(&queue) else { return };
+            if !q.rules.is_bounded() || q.rules.rejects() {
+                return;
+            }
+            let (length_max, bytes_max) = (q.rules.length_max, q.rules.bytes_max);
+            let waiting = self.waiting_messages(queue);
+            let excess = length_max.map_or(0, |limit| waiting.saturating_sub(limit));
             let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+            let heavy = bytes_max.map_or(0, |limit| desk.ready_bytes.saturating_sub(limit));
+            if excess == 0 && heavy == 0 {
+                return;
+            }
             let Some((from, to, returned)) = desk.upcoming(&q.line) else { return };
-            let count = excess.min(to - from).min(u64::from(u32::MAX)) as u32;
-            desk.took(from, count, returned);
+            // By number many at once, by size one after the other.
+            let count = excess.clamp(1, (to - from).min(u64::from(u32::MAX))) as u32;
+            desk.took(&q.line, from, count, returned);
             let to = from + u64::from(count);
-            let went = self.die(queue, from, to, Reason::MaxLength, journal);
-            self.dropped += went;
-            excess -= went.min(excess);
+            self.dropped += self.die(queue, from, to, Reason::MaxLength, journal);
         }
     }
 }

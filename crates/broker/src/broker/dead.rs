@@ -14,6 +14,10 @@ use crate::ranges::Ranges;
 use lockgate_model::{Name, Properties, Run, RunBuilder, Table, Value};
 use std::sync::Arc;
 
+/// Letters that no queue takes are tried again after this: what makes room elsewhere, or a
+/// way to it, tells nobody.
+const LETTERS_AGAIN_MS: u64 = 1000;
+
 impl Broker {
     /// Entries `from..to` die, in nobody's hands any more. Returns how many there were.
     pub(super) fn die(
@@ -54,6 +58,9 @@ impl Broker {
         loop {
             let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
             let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+            if desk.stuck_until.is_some() {
+                return;
+            }
             let Some(death) = desk.dying.front_mut() else { return };
             let next = q.line.next_live(death.from).filter(|n| *n < death.to);
             let Some(from) = next else {
@@ -71,17 +78,30 @@ impl Broker {
             };
             let (vhost, name) = (q.vhost, q.spec.name.clone());
             let letter = q.rules.dead_letter.clone();
-            if let Some(letter) = letter {
-                self.send_letters(vhost, &name, &letter, &slice, reason, journal, out);
-            }
-            self.settle_range(queue, from, from + u64::from(slice.count), journal);
-            if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-                desk.doomed.remove(from, from + u64::from(slice.count));
-                desk.dying_count -= u64::from(slice.count);
+            let sent = letter.map_or(slice.count, |letter| {
+                self.send_letters(vhost, &name, &letter, &slice, reason, journal, out)
+            });
+            self.settle_range(queue, from, from + u64::from(sent), journal);
+            let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+            desk.doomed.remove(from, from + u64::from(sent));
+            desk.dying_count -= u64::from(sent);
+            if sent < slice.count {
+                desk.stuck_until = Some(self.now.millis() + LETTERS_AGAIN_MS);
+                return self.arm(queue);
             }
         }
     }
 
+    /// Letters that were stuck are tried again, if it is time.
+    pub(super) fn try_letters_again(&mut self, queue: QueueId) {
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        if desk.stuck_until.take_if(|ms| *ms <= self.now.millis()).is_some() {
+            self.dispatch.wake(queue);
+        }
+    }
+
+    /// Sends a letter for each entry of a slice. Returns for how many of the first: with
+    /// at-least-once all whose letters a queue has taken, else all.
     #[allow(clippy::too_many_arguments)] // whose, where to, what and why
     pub(super) fn send_letters(
         &mut self,
@@ -92,7 +112,7 @@ impl Broker {
         reason: Reason,
         journal: &mut impl Journal,
         out: &mut Effects,
-    ) {
+    ) -> u32 {
         for item in slice.item..slice.item + slice.count {
             let mut story = Story::of(&slice.run, item as usize);
             story.add(queue, reason, self.now.secs(), letter.key.is_none());
@@ -103,6 +123,9 @@ impl Broker {
             // Nobody is told if its exchange is not there.
             let targets = self.route_keys(vhost, &letter.exchange, &keys, head);
             let mut targets = targets.to_vec();
+            if targets.is_empty() && letter.at_least_once {
+                return item - slice.item;
+            }
             targets.retain(|q| {
                 let name = self.ledger.queues.get(q).map(|q| &q.spec.name);
                 name.is_some_and(|name| !story.goes_round(name))
@@ -112,8 +135,15 @@ impl Broker {
                 continue;
             }
             let now = self.now;
-            self.place(&targets, &run, 0, 1, now, journal, out);
+            let placed = self.place(&targets, &run, 0, 1, now, journal, out);
+            if placed.taken == 0 {
+                if letter.at_least_once {
+                    return item - slice.item;
+                }
+                self.letters_lost += 1;
+            }
         }
+        slice.count
     }
 }
 

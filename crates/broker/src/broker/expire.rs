@@ -5,7 +5,7 @@ use crate::dispatch::Desk;
 use crate::dispatch::Reason;
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{base_of, lifetimes};
+use crate::ledger::{Line, base_of, lifetimes};
 use lockgate_model::{Run, Time};
 
 impl Broker {
@@ -41,7 +41,7 @@ impl Broker {
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         let unused = q.rules.idle.filter(|_| desk.subscribers.is_empty());
         let idle = unused.map(|ms| desk.used.millis().saturating_add(ms));
-        if let Some(ms) = idle.into_iter().chain(q.expiry.next()).min()
+        if let Some(ms) = idle.into_iter().chain(q.expiry.next()).chain(desk.due()).min()
             && ms < desk.armed.unwrap_or(u64::MAX)
         {
             self.timers.insert((ms, queue));
@@ -64,7 +64,7 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> Option<Time> {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         let ms = self.now.millis();
         while let Some((due, queue)) = self.timers.first().copied()
             && due <= ms
@@ -76,6 +76,9 @@ impl Broker {
                 desk.armed = None;
             }
             self.expire(queue, journal);
+            self.end_rest(queue);
+            self.recall(queue, journal, out);
+            self.try_letters_again(queue);
             if self.is_forsaken(queue, ms) {
                 self.drop_queue(queue, journal, out);
             }
@@ -101,17 +104,14 @@ impl Broker {
         }
         let due = q.expiry.take_due(now);
         for (from, to) in due {
+            let Some(q) = self.ledger.queues.get(&queue) else { return };
             let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
-            let mut ready: Vec<(u64, u64)> = desk.returned.within(from, to).collect();
             let cursor = desk.cursor.of(from);
-            if to > cursor {
-                ready.push((from.max(cursor), to));
-            }
             if from < cursor {
                 desk.late.insert(from, to.min(cursor));
             }
+            let ready = desk.withdraw(&q.line, from, to);
             for (from, to) in &ready {
-                desk.returned.remove(*from, *to);
                 desk.late.remove(*from, *to);
             }
             for (from, to) in ready {
@@ -123,8 +123,9 @@ impl Broker {
 
     /// What came back too late goes at once.
     pub(super) fn drop_late(&mut self, queue: QueueId, journal: &mut impl Journal) {
+        let Some(q) = self.ledger.queues.get(&queue) else { return };
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
-        for (from, to) in desk.take_late() {
+        for (from, to) in desk.take_late(&q.line) {
             self.expired += self.die(queue, from, to, Reason::Expired, journal);
         }
     }
@@ -143,7 +144,7 @@ impl Broker {
 
 impl Desk {
     /// Takes out of what came back whatever was due meanwhile.
-    fn take_late(&mut self) -> Vec<(u64, u64)> {
+    fn take_late(&mut self, line: &Line) -> Vec<(u64, u64)> {
         if self.late.is_empty() {
             return Vec::new();
         }
@@ -152,6 +153,7 @@ impl Desk {
         let back: Vec<(u64, u64)> = back.collect();
         for (from, to) in &back {
             self.returned.remove(*from, *to);
+            self.ready_bytes = self.ready_bytes.saturating_sub(line.body_bytes(*from, *to));
             self.late.remove(*from, *to);
         }
         back

@@ -2,11 +2,11 @@
 
 use super::backlog::read;
 use super::{Answered, Asker, Broker};
-use crate::dispatch::{Lease, Waiting};
+use crate::dispatch::{Desk, Lease, Waiting};
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
 use crate::ledger::Slice;
-use lockgate_model::{Answer, Got, Name, Refusal, Stamp};
+use lockgate_model::{Answer, Got, Name, Refusal};
 
 impl Broker {
     /// A message, none, or nothing yet: then it is on its way from the disk.
@@ -73,8 +73,9 @@ impl Broker {
         let desk = self.dispatch.desks.get_mut(&queue)?;
         let first = *desk.waiting.front()?;
         let Some((from, _, redelivered)) = desk.upcoming(&q.line) else { return Some(None) };
+        let (stamp, _) = q.stamp(from, from + 1);
         let slice = read(q.id, &mut q.line, &mut self.resident, from, from + 1, out)?;
-        desk.took(from, 1, redelivered);
+        desk.took(&q.line, from, 1, redelivered);
         let Slice { run, item, .. } = slice;
         let lease = if first.settled {
             self.settle_range(queue, from, from + 1, journal);
@@ -84,12 +85,12 @@ impl Broker {
             Some(self.dispatch.lend(lease))
         };
         let waiting = self.waiting_messages(queue);
-        Some(Some(Got { run, item, lease, redelivered, stamp: Stamp::None, waiting }))
+        Some(Some(Got { run, item, lease, redelivered, stamp, waiting }))
     }
 
     /// Messages of a queue that nobody holds.
     pub(super) fn waiting_messages(&self, queue: QueueId) -> u64 {
         let live = self.ledger.queues.get(&queue).map_or(0, |q| q.line.live());
-        live - self.dispatch.desks.get(&queue).map_or(0, |d| d.leased + d.dying_count)
+        live - self.dispatch.desks.get(&queue).map_or(0, Desk::away)
     }
 }

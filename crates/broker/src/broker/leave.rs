@@ -64,16 +64,14 @@ impl Broker {
         ids.sort_unstable();
         for id in ids {
             let Some(lease) = self.dispatch.leases.try_remove(id.0 as usize) else { continue };
+            if lease.void {
+                continue;
+            }
             let Some(desk) = self.dispatch.desks.get_mut(&lease.queue) else { continue };
             desk.leased -= u64::from(lease.open);
-            for (from, to) in lease.rest() {
-                for (a, b) in lease.numbers(from, to) {
-                    desk.returned.insert(a, b);
-                }
+            for part in lease.parts() {
+                self.bring_back(lease.queue, part, true, journal);
             }
-            self.drop_late(lease.queue, journal);
-            self.trim_to_bound(lease.queue, journal);
-            self.dispatch.wake(lease.queue);
         }
     }
 }

@@ -16,13 +16,16 @@ mod kinds;
 mod leave;
 mod limits;
 mod orders;
+mod overdue;
 mod policies;
 mod publish;
 mod queues;
 mod recover;
+mod returns;
 mod routes;
 mod settle;
 mod subscribe;
+mod sure;
 mod vhosts;
 
 use crate::change::Change;
@@ -36,7 +39,7 @@ use lockgate_model::{
     Answer, Command, Event, Lane, Refusal, Request, SessionId, Step, Ticket, Time,
 };
 use routes::Routes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What the broker is told once.
 #[derive(Clone, Debug)]
@@ -69,6 +72,10 @@ pub struct Counts {
     pub letters_lost: u64,
     /// Published, and not taken by a full queue.
     pub rejected: u64,
+    /// Gone because they came back too often.
+    pub worn_out: u64,
+    /// Subscriptions ended because they held something for too long.
+    pub timed_out: u64,
 }
 
 /// The broker.
@@ -92,6 +99,12 @@ pub struct Broker {
     dropped: u64,
     letters_lost: u64,
     rejected: u64,
+    worn_out: u64,
+    timed_out: u64,
+    /// The log is committed up to here.
+    committed: u64,
+    /// What is stored and not committed, of queues that care, in the order of the log.
+    unsure: VecDeque<sure::Unsure>,
     /// The latest time that anybody told.
     now: Time,
     /// When queues want to be looked at, in milliseconds.
@@ -130,6 +143,10 @@ impl Broker {
             dropped: 0,
             letters_lost: 0,
             rejected: 0,
+            worn_out: 0,
+            timed_out: 0,
+            committed: 0,
+            unsure: VecDeque::new(),
             now: Time::default(),
             timers: BTreeSet::new(),
             farewells: Vec::new(),
@@ -155,7 +172,7 @@ impl Broker {
         if !self.dispatch.sessions.contains_key(&session) {
             return;
         }
-        self.now = self.now.max(now);
+        self.pass_time(now);
         match command {
             Command::Publish { lane, run, confirm } => {
                 self.publish(session, lane, &run, confirm, now, journal, out);
@@ -173,6 +190,12 @@ impl Broker {
             Command::Gone => self.gone(session, journal, out),
         }
         out.events.append(&mut self.farewells);
+    }
+
+    /// Time never goes back.
+    fn pass_time(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        self.dispatch.now = self.now;
     }
 
     fn ask(
@@ -248,7 +271,7 @@ impl Broker {
             }
         }
         self.log_settled(journal);
-        journal.append(record::kind::BEGIN, |_| {});
+        let begin = journal.append(record::kind::BEGIN, |_| {});
         let mut whole = true;
         for step in steps {
             match step {
@@ -262,6 +285,7 @@ impl Broker {
         }
         self.log_settled(journal);
         let end = journal.append(record::kind::END, |_| {});
+        self.wait_together(begin.end(), end.end());
         if whole {
             Ok((Answer::Done, end.end()))
         } else {
@@ -296,6 +320,9 @@ impl Broker {
                 desk.awake = false;
             }
             self.deliver_from(queue, journal, out);
+        }
+        while let Some(queue) = self.dispatch.unarmed.pop() {
+            self.arm(queue);
         }
         out.events.append(&mut self.farewells);
         self.log_settled(journal);
@@ -334,6 +361,8 @@ impl Broker {
             dropped: self.dropped,
             letters_lost: self.letters_lost,
             rejected: self.rejected,
+            worn_out: self.worn_out,
+            timed_out: self.timed_out,
         }
     }
 

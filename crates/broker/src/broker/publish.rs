@@ -4,11 +4,13 @@
 use super::Broker;
 use super::copies::{Copies, copies, suspected};
 use super::routes::Routed;
+use super::sure::Unsure;
+use crate::dispatch::Lot;
 use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Logged, Slice};
+use crate::ledger::{Kind, Logged, Slice};
 use crate::record;
-use lockgate_model::{Event, Item, Lane, Refusal, Run, SessionId, Ticket, Time};
+use lockgate_model::{Event, Item, Lane, Refusal, Run, SessionId, Stamp, Ticket, Time};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -23,7 +25,7 @@ struct Confirms {
 /// What became of messages given to queues.
 pub(super) struct Placed {
     /// So many of the first were taken by all of them.
-    taken: usize,
+    pub taken: usize,
     /// What their confirmation must wait for.
     after: u64,
 }
@@ -172,7 +174,7 @@ impl Broker {
                 continue;
             }
             let Some(q) = self.ledger.queues.get(&queue) else { continue };
-            let logs = persistent && q.is_logged();
+            let logs = (persistent || q.rules.kind == Kind::Quorum) && q.is_logged();
             if q.rules.rejects() {
                 let (end, wait) = self.store_within(queue, run, kept, to, logs, now, journal, out);
                 self.refuse(queue, run, end, to, journal, out);
@@ -204,7 +206,8 @@ impl Broker {
         let Some(q) = self.ledger.queues.get(&queue) else { return to - from };
         let next = q.line.next(q.rules.rank(run.items[from].priority));
         let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
-            d.is_idle(&q.line, next)
+            q.rules.kind == Kind::Classic
+                && d.is_idle(&q.line, next)
                 && !d.ring.is_empty()
                 && d.subscribers.iter().all(|s| self.dispatch.subscribers[*s].settled)
         });
@@ -217,7 +220,8 @@ impl Broker {
             first: next,
             count: (to - from) as u32,
         };
-        self.dispatch.serve(queue, &slice, false, out).taken as usize
+        let lot = Lot { slice, redelivered: false, stamp: Stamp::None };
+        self.dispatch.serve(queue, &lot, out).taken as usize
     }
 
     /// One record for all queues that keep the same items; the bodies are written once.
@@ -265,6 +269,14 @@ impl Broker {
         let rank = q.rules.rank(run.items[from].priority);
         let first = q.line.append(rank, run, from, to, logged);
         self.resident += q.line.resident() - before;
+        let to_number = first + (to - from) as u64;
+        if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
+            desk.came(&q.line, first, to_number);
+        }
+        if let Some(l) = logged.filter(|_| q.rules.kind == Kind::Quorum) {
+            let after = l.place.end();
+            self.wait_for_commit(Unsure { after, queue, from: first, to: to_number });
+        }
         self.note_expiry(queue, first, run, from, to);
         self.shrink(queue, out);
         self.offer(queue, run, from, to, first, journal, out);
@@ -288,15 +300,16 @@ impl Broker {
         if desk.ring.is_empty() {
             return;
         }
-        if !desk.is_idle(&q.line, first) {
+        if !desk.is_idle(&q.line, first) || !desk.unsure.is_empty() {
             self.dispatch.wake(queue);
             return;
         }
         let slice =
             Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
-        let served = self.dispatch.serve(queue, &slice, false, out);
+        let lot = Lot { slice, redelivered: false, stamp: Stamp::None };
+        let served = self.dispatch.serve(queue, &lot, out);
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-            desk.cursor.set(first + u64::from(served.taken));
+            desk.took(&q.line, first, served.taken, false);
         }
         for (part, step, count) in served.settled {
             self.settle_strided(queue, first + u64::from(part), step, count, journal);

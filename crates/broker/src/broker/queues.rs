@@ -1,12 +1,11 @@
 //! Declaring, deleting and purging queues.
 
-use super::arguments::{check_letters, check_queue, difference, refusal};
+use super::arguments::{check_kind, check_letters, check_queue, difference, refusal};
 use super::{Answered, Broker};
 use crate::change::Change;
 use crate::id::{ExchangeId, QueueId, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::Queue;
-use crate::ranges::Ranges;
+use crate::ledger::{Queue, base_of};
 use lockgate_model::{Answer, Name, Object, QueueSpec, Refusal, SessionId, Table};
 
 impl Broker {
@@ -46,6 +45,13 @@ impl Broker {
             self.unreserved(vhost, Object::Queue, &spec.name)?;
         }
         self.room_for_queue(vhost, &spec.name)?;
+        check_kind(&spec).map_err(|property| {
+            let vhost = self.ledger.vhost_name(vhost);
+            let name = &spec.name;
+            Refusal::Limit(format!(
+                "invalid property '{property}' for queue '{name}' in vhost '{vhost}'"
+            ))
+        })?;
         check_letters(&spec.arguments).map_err(|why| {
             let vhost = self.ledger.vhost_name(vhost);
             Refusal::Limit(format!("{why} in queue '{}' in vhost '{vhost}'", spec.name))
@@ -217,20 +223,17 @@ impl Broker {
     ) -> Answered {
         let q = self.accessible(session, name)?;
         let id = q.id;
-        let ends: Vec<u64> = (0..q.line.ranks().len()).map(|n| q.line.next(n)).collect();
         let Some(desk) = self.dispatch.desks.get_mut(&id) else {
             return Ok((Answer::Removed(0), 0));
         };
-        let mut ranges: Vec<(u64, u64)> = std::mem::take(&mut desk.returned).iter().collect();
-        let mut ready = Ranges::default();
-        for next in ends {
-            ready.insert(desk.cursor.of(next), next);
-            desk.cursor.set(next);
+        let mut ready = Vec::new();
+        let Some(q) = self.ledger.queues.get(&id) else { return Ok((Answer::Removed(0), 0)) };
+        for n in 0..q.line.ranks().len() {
+            ready.extend(desk.withdraw(&q.line, base_of(n), q.line.next(n)));
+            desk.cursor.set(q.line.next(n));
         }
-        desk.doomed.iter().for_each(|(from, to)| ready.remove(from, to));
-        ranges.extend(ready.iter());
         let mut went = 0;
-        for (from, to) in ranges {
+        for (from, to) in ready {
             went += self.settle_range(id, from, to, journal);
         }
         Ok((Answer::Removed(went), 0))

@@ -64,10 +64,24 @@ impl Broker {
                     due.into_iter().for_each(|(ms, from, to)| q.expiry.note(ms, from, to));
                 }
             }
+            Record::Counted { queue, counts } => {
+                if let Some(q) = self.ledger.queues.get_mut(&queue) {
+                    for (from, to, count) in counts {
+                        for (from, to) in q.line.live_ranges(from, to).iter() {
+                            q.attempts.set(from, to, count);
+                        }
+                    }
+                }
+            }
+            Record::Sizes { queue, sizes } => {
+                if let Some(q) = self.ledger.queues.get_mut(&queue) {
+                    sizes.iter().for_each(|(first, sizes)| q.line.set_sizes(*first, sizes));
+                }
+            }
             Record::Settled { queue, ranges } => {
                 if let Some(q) = self.ledger.queues.get_mut(&queue) {
                     for (from, to) in ranges {
-                        q.line.settle(from, to, journal, &mut self.freed);
+                        q.settle(from, to, journal, &mut self.freed);
                     }
                 }
             }
@@ -85,7 +99,7 @@ impl Broker {
                     journal.weigh(extent.place, i64::from(extent.weight) * i64::from(extent.count));
                 }
                 for (from, to) in gone {
-                    q.line.settle(from, to, journal, &mut self.freed);
+                    q.settle(from, to, journal, &mut self.freed);
                 }
                 if next > NUMBER_MAX {
                     return Err(Malformed("a number that cannot be"));
@@ -105,16 +119,20 @@ impl Broker {
     fn restore_entries(
         &mut self,
         targets: &[(QueueId, u64)],
-        sizes: &[u32],
+        sizes: &[(u32, u32)],
         place: Place,
         journal: &mut impl Journal,
     ) -> Result<(), Malformed> {
         let weight = record::weight(place, sizes.len() * targets.len());
-        let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
+        let bytes = sizes.iter().map(|(head, body)| u64::from(*head) + u64::from(*body)).sum();
         for (queue, first) in targets {
             let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
             let count = sizes.len() as u32;
             q.line.restore(Extent { first: *first, count, skip: 0, place, weight }, bytes)?;
+            if q.rules.bytes_max.is_some() {
+                let bodies: Vec<u32> = sizes.iter().map(|(_, body)| *body).collect();
+                q.line.set_sizes(*first, &bodies);
+            }
             journal.weigh(place, i64::from(weight) * i64::from(count));
         }
         Ok(())
@@ -200,7 +218,7 @@ impl Broker {
     /// The log is replayed. After an orderly stop it says what may have been delivered
     /// before; after any other, everything may have been.
     pub fn recovered(&mut self, clean: bool, now: Time, journal: &mut impl Journal) {
-        self.now = now;
+        self.pass_time(now);
         self.group = None;
         self.ledger.moved.clear();
         journal.append(kind::STARTED, |_| {});
@@ -213,7 +231,8 @@ impl Broker {
                 }
             }
             let single = q.rules.single;
-            let desk = Desk { cursor, seen, single, used: now, ..Desk::default() };
+            let mut desk = Desk { cursor, seen, single, used: now, ..Desk::default() };
+            desk.recount(&q.line);
             self.dispatch.desks.insert(q.id, desk);
         }
         let queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
@@ -325,6 +344,14 @@ fn hold(q: &Queue, out: &mut Vec<u8>) {
         if rank.next() > base_of(n) || n == 0 {
             hold_rank(q.id, rank, out);
         }
+        if rank.is_measured() && rank.live() > 0 {
+            let sizes: Vec<(u64, &[u32])> = rank.sizes().collect();
+            entry(out, kind::SIZES, |body| record::write_sizes(q.id, &sizes, body));
+        }
+    }
+    if !q.attempts.is_empty() {
+        let counts: Vec<(u64, u64, u32)> = q.attempts.iter().collect();
+        entry(out, kind::COUNTED, |body| record::write_counted(q.id, &counts, body));
     }
     let due: Vec<(u64, u64, u64)> = q.expiry.iter().collect();
     if !due.is_empty() {

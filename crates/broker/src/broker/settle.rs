@@ -26,13 +26,16 @@ impl Broker {
             return;
         }
         let (queue, lane, subscriber) = (lease.queue, lease.lane, lease.subscriber);
-        let (open, counted) = (lease.open, lease.counted);
+        let (open, counted, void) = (lease.open, lease.counted, lease.void);
         let (first, step) = (lease.first + u64::from(from) * u64::from(lease.step), lease.step);
         if open == 0 {
             self.dispatch.leases.remove(id.0 as usize);
             if let Some(s) = self.dispatch.sessions.get_mut(&session) {
                 s.leases.remove(&id);
             }
+        }
+        if void {
+            return;
         }
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.leased -= u64::from(n);
@@ -45,11 +48,9 @@ impl Broker {
                         self.die(queue, at, at + u64::from(width), Reason::Rejected, journal);
                     }
                 }
-                Outcome::Requeue => {
-                    desk.give_back(first, step, to - from);
-                    self.drop_late(queue, journal);
-                    self.trim_to_bound(queue, journal);
-                    self.dispatch.wake(queue);
+                Outcome::Requeue | Outcome::Failed => {
+                    let failed = outcome == Outcome::Failed;
+                    self.bring_back(queue, (first, step, to - from), failed, journal);
                 }
             }
         }
@@ -92,7 +93,7 @@ impl Broker {
             }
         }
         let before = q.line.resident();
-        let went = q.line.settle(from, to, journal, &mut self.freed);
+        let went = q.settle(from, to, journal, &mut self.freed);
         self.resident -= before - q.line.resident();
         went
     }

@@ -18,6 +18,8 @@ impl Broker {
     ) -> Answered {
         let q = self.accessible(session, &wish.queue)?;
         let (queue, vhost) = (q.id, q.vhost);
+        let own = wish.arguments.get("x-consumer-timeout").and_then(Value::as_int);
+        let hold_max = own.and_then(|ms| u64::try_from(ms).ok()).or(q.rules.hold_max);
         let vhost = self.ledger.vhost_name(vhost);
         check_consumer(&wish.arguments)
             .map_err(|e| refusal(Object::Queue, &wish.queue, vhost.clone(), e))?;
@@ -39,6 +41,7 @@ impl Broker {
             settled: wish.settled,
             exclusive: wish.exclusive,
             priority: wish.arguments.get("x-priority").and_then(Value::as_int).unwrap_or(0),
+            hold_max: hold_max.filter(|_| !wish.settled),
             limit: wish.limit,
             in_flight: 0,
             in_ring: false,

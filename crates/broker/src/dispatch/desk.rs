@@ -3,8 +3,8 @@
 use crate::id::QueueId;
 use crate::ledger::Cursors;
 use crate::ranges::Ranges;
-use lockgate_model::{Consumer, Lane, SessionId, Ticket, Time};
-use std::collections::VecDeque;
+use lockgate_model::{Consumer, Lane, LeaseId, SessionId, Ticket, Time};
+use std::collections::{BTreeMap, VecDeque};
 
 /// One queue's deliveries.
 #[derive(Debug, Default)]
@@ -34,6 +34,18 @@ pub struct Desk {
     pub doomed: Ranges,
     /// How many they are.
     pub dying_count: u64,
+    /// Letters that no queue takes are tried again then.
+    pub stuck_until: Option<u64>,
+    /// Entries that are not committed yet, where only what is committed is delivered.
+    pub unsure: Ranges,
+    /// Bytes of bodies that wait, where they are counted.
+    pub ready_bytes: u64,
+    /// What came back and rests: until when and from which number, to which.
+    pub resting: BTreeMap<(u64, u64), u64>,
+    /// How many rest.
+    pub resting_count: u64,
+    /// What is lent for a time only; may name leases that are over.
+    pub lent: VecDeque<Lent>,
     /// Handed-out entries whose time has run out meanwhile.
     pub late: Ranges,
     /// When it was last used.
@@ -49,6 +61,32 @@ impl Desk {
     pub fn serves(&self, subscriber: usize) -> bool {
         !self.single || self.subscribers.first() == Some(&subscriber)
     }
+
+    /// Entries that are not settled and do not wait.
+    pub fn away(&self) -> u64 {
+        self.leased + self.dying_count + self.resting_count
+    }
+
+    /// Entries `from..to` rest until `ms`.
+    pub fn lay_down(&mut self, ms: u64, from: u64, to: u64) {
+        self.resting.insert((ms, from), to);
+        self.resting_count += to - from;
+    }
+
+    /// The next entries that have rested enough.
+    pub fn get_up(&mut self, now: u64) -> Option<(u64, u64)> {
+        let first = self.resting.first_entry().filter(|e| e.key().0 <= now)?;
+        let ((_, from), to) = first.remove_entry();
+        self.resting_count -= to - from;
+        Some((from, to))
+    }
+
+    /// When something is to be done by itself next.
+    pub fn due(&self) -> Option<u64> {
+        let resting = self.resting.keys().next().map(|(ms, _)| *ms);
+        let lent = self.lent.front().map(|l| l.due);
+        resting.into_iter().chain(lent).chain(self.stuck_until).min()
+    }
 }
 
 /// Why a message died, in the words of its headers.
@@ -60,6 +98,8 @@ pub enum Reason {
     Expired,
     /// Its queue was full.
     MaxLength,
+    /// It came back too often.
+    DeliveryLimit,
 }
 
 impl Reason {
@@ -69,6 +109,7 @@ impl Reason {
             Reason::Rejected => "rejected",
             Reason::Expired => "expired",
             Reason::MaxLength => "maxlen",
+            Reason::DeliveryLimit => "delivery_limit",
         }
     }
 }
@@ -82,6 +123,17 @@ pub struct Death {
     pub to: u64,
     /// Of what.
     pub reason: Reason,
+}
+
+/// A lease with an end.
+#[derive(Clone, Copy, Debug)]
+pub struct Lent {
+    /// When it ends.
+    pub due: u64,
+    /// Which.
+    pub lease: LeaseId,
+    /// Which of all that have that id.
+    pub serial: u64,
 }
 
 /// A `Get` that waits for the disk.
@@ -114,6 +166,8 @@ pub struct Subscriber {
     pub exclusive: bool,
     /// Who has more is served first, as long as it can take something.
     pub priority: i64,
+    /// How long it may hold an entry, in milliseconds.
+    pub hold_max: Option<u64>,
     /// Most entries that it may hold.
     pub limit: Option<u32>,
     /// Entries that it holds.

@@ -23,6 +23,10 @@ pub struct Lease {
     pub count: u32,
     /// It counts against limits: what was got singly does not.
     pub counted: bool,
+    /// Tells it from others that have its id before and after it.
+    pub serial: u64,
+    /// It was taken back: what is settled of it is nobody's business any more.
+    pub void: bool,
     /// Entries not yet settled.
     pub open: u32,
     /// The first so many are settled.
@@ -52,6 +56,8 @@ impl Lease {
             step,
             count,
             counted,
+            serial: 0,
+            void: false,
             open: count,
             prefix: 0,
             done: Ranges::default(),
@@ -91,16 +97,12 @@ impl Lease {
         rest
     }
 
-    /// The numbers of entries `from..to`, as ranges.
-    pub fn numbers(&self, from: u32, to: u32) -> impl Iterator<Item = (u64, u64)> + use<> {
-        let (first, step) = (self.first, u64::from(self.step));
-        // Without a stride they are one range.
-        let (count, width) = if step == 1 { (1, u64::from(to - from)) } else { (to - from, 1) };
-        let count = if from < to { count } else { 0 };
-        (0..u64::from(count)).map(move |n| {
-            let at = first + (u64::from(from) + n) * step;
-            (at, at + width)
-        })
+    /// What is not settled: first number, step, count.
+    pub fn parts(&self) -> impl Iterator<Item = (u64, u32, u32)> + use<> {
+        let (first, step) = (self.first, self.step);
+        self.rest()
+            .into_iter()
+            .map(move |(from, to)| (first + u64::from(from) * u64::from(step), step, to - from))
     }
 }
 
@@ -133,9 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_follow_the_stride() {
-        assert_eq!(lease(1, 9).numbers(2, 5).collect::<Vec<_>>(), [(102, 105)]);
-        assert_eq!(lease(3, 9).numbers(1, 3).collect::<Vec<_>>(), [(103, 104), (106, 107)]);
-        assert_eq!(lease(1, 9).numbers(2, 2).count(), 0);
+    fn what_rests_follows_the_stride() {
+        let mut l = lease(3, 9);
+        l.settle(0, 1);
+        l.settle(3, 2);
+        assert_eq!(l.parts().collect::<Vec<_>>(), [(103, 3, 2), (115, 3, 4)]);
     }
 }

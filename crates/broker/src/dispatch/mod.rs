@@ -3,16 +3,18 @@
 
 mod desk;
 mod lease;
+mod ready;
 mod serve;
 mod session;
 
-pub use desk::{Death, Desk, Reason, Subscriber, Waiting};
+pub use desk::{Death, Desk, Lent, Reason, Subscriber, Waiting};
 pub use lease::Lease;
+pub use serve::Lot;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};
 
 use crate::id::QueueId;
 use crate::ledger::ById;
-use lockgate_model::{Consumer, Lane, LeaseId, SessionId};
+use lockgate_model::{Consumer, Lane, LeaseId, SessionId, Time};
 use slab::Slab;
 
 /// Everything that goes when the process goes.
@@ -28,6 +30,12 @@ pub struct Dispatch {
     pub desks: ById<QueueId, Desk>,
     /// Queues that may have something to deliver.
     pub ready: Vec<QueueId>,
+    /// Queues whose time has changed with what they lent.
+    pub unarmed: Vec<QueueId>,
+    /// The latest time that anybody told.
+    pub now: Time,
+    /// Counts leases: their ids are used again.
+    pub next_serial: u64,
 }
 
 impl Dispatch {
@@ -121,13 +129,23 @@ impl Dispatch {
     }
 
     /// Hands out a new lease.
-    pub fn lend(&mut self, lease: Lease) -> LeaseId {
+    pub fn lend(&mut self, mut lease: Lease) -> LeaseId {
+        self.next_serial += 1;
+        lease.serial = self.next_serial;
+        let serial = lease.serial;
         let (session, lane, subscriber) = (lease.session, lease.lane, lease.subscriber);
         let (count, counted) = (lease.count, lease.counted);
-        if let Some(desk) = self.desks.get_mut(&lease.queue) {
-            desk.leased += u64::from(count);
-        }
+        let queue = lease.queue;
         let id = LeaseId(self.leases.insert(lease) as u32);
+        let hold = subscriber.and_then(|id| self.subscribers.get(id)).and_then(|s| s.hold_max);
+        if let Some(desk) = self.desks.get_mut(&queue) {
+            desk.leased += u64::from(count);
+            if let Some(ms) = hold {
+                let due = self.now.millis().saturating_add(ms);
+                self.unarmed.push(queue);
+                desk.lent.push_back(Lent { due, lease: id, serial });
+            }
+        }
         if let Some(s) = self.sessions.get_mut(&session) {
             s.leases.insert(id);
             s.lane(lane).in_flight += if counted { count } else { 0 };

@@ -22,6 +22,17 @@ pub struct Served {
     pub settled: SmallVec<[(u32, u32, u32); 2]>,
 }
 
+/// Entries to be served together.
+#[derive(Debug)]
+pub struct Lot {
+    /// Where they are.
+    pub slice: Slice,
+    /// They may have been delivered before.
+    pub redelivered: bool,
+    /// What is to be written on them.
+    pub stamp: Stamp,
+}
+
 /// Part of a slice: `count` entries from `first` on, `step` apart.
 #[derive(Clone, Copy)]
 struct Part {
@@ -31,32 +42,25 @@ struct Part {
 }
 
 impl Dispatch {
-    /// Hands out entries of `slice` from the front, in turn, until they or the takers run out.
-    pub fn serve(
-        &mut self,
-        queue: QueueId,
-        slice: &Slice,
-        redelivered: bool,
-        out: &mut Effects,
-    ) -> Served {
+    /// Hands out entries of a lot from the front, in turn, until they or the takers run out.
+    pub fn serve(&mut self, queue: QueueId, lot: &Lot, out: &mut Effects) -> Served {
         let mut served = Served::default();
-        while served.taken < slice.count {
-            let left = slice.count - served.taken;
+        while served.taken < lot.slice.count {
+            let left = lot.slice.count - served.taken;
             let Some((takers, room)) = self.takers(queue) else { break };
             let rounds = room.min(left / takers).min(ROUNDS_MAX);
             let mut part = Part { first: served.taken, step: 1, count: 1 };
             if takers == 1 {
                 part.count = left.min(room);
-                let taken = self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                let taken = self.hand_out_front(queue, lot, part, out, &mut served);
                 served.taken += taken;
             } else if rounds < 2 {
-                served.taken +=
-                    self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                served.taken += self.hand_out_front(queue, lot, part, out, &mut served);
                 self.turn(queue);
             } else {
                 for n in 0..takers {
                     part = Part { first: served.taken + n, step: takers, count: rounds };
-                    self.hand_out_front(queue, slice, part, redelivered, out, &mut served);
+                    self.hand_out_front(queue, lot, part, out, &mut served);
                     self.turn(queue);
                 }
                 served.taken += takers * rounds;
@@ -123,9 +127,8 @@ impl Dispatch {
     fn hand_out_front(
         &mut self,
         queue: QueueId,
-        slice: &Slice,
+        lot: &Lot,
         mut part: Part,
-        redelivered: bool,
         out: &mut Effects,
         served: &mut Served,
     ) -> u32 {
@@ -136,6 +139,7 @@ impl Dispatch {
         let Some(state) = self.sessions.get_mut(&session) else { return 0 };
         // A stride must be taken whole, or the others' turns would not fit.
         let room = if part.step == 1 { state.window.max(0) as u64 } else { u64::MAX };
+        let slice = &lot.slice;
         let cost = measure(&slice.run, slice.item, &mut part, room);
         state.window -= cost as i64;
         let lease = if settled {
@@ -161,8 +165,8 @@ impl Dispatch {
             step: part.step,
             count: part.count,
             lease,
-            redelivered,
-            stamp: Stamp::None,
+            redelivered: lot.redelivered,
+            stamp: lot.stamp.of(part.first, 1),
             cost,
         };
         out.now(session, Event::Deliver(delivery));

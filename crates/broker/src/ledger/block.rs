@@ -92,6 +92,8 @@ pub struct Block {
     pub live: u32,
     /// Bytes of all its messages.
     pub bytes: u64,
+    /// The size of each one's body, in queues that are bounded by it; else empty.
+    pub sizes: Vec<u32>,
     /// Where they are.
     pub body: Body,
     /// Where the log holds them; entries that need not last are in none.
@@ -102,7 +104,7 @@ impl Block {
     /// A block to be filled.
     pub fn open(first: u64) -> Block {
         let body = Body::Open(RunBuilder::default());
-        Block { first, count: 0, live: 0, bytes: 0, body, extents: Vec::new() }
+        Block { first, count: 0, live: 0, bytes: 0, sizes: Vec::new(), body, extents: Vec::new() }
     }
 
     /// The number after its last entry.

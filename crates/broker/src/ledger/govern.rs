@@ -55,7 +55,7 @@ impl Ledger {
             return false;
         }
         let sooner = rules.lifetime.filter(|ms| q.rules.lifetime.is_none_or(|was| *ms < was));
-        q.rules = rules;
+        q.obey(rules);
         q.bound_lifetimes(sooner, at);
         true
     }

@@ -75,7 +75,7 @@ pub struct Line(SmallVec<[Rank; 1]>);
 
 impl Default for Line {
     fn default() -> Line {
-        Line(smallvec![Rank::new(0)])
+        Line(smallvec![Rank::new(0, false)])
     }
 }
 
@@ -95,9 +95,9 @@ impl Line {
 
     /// The rank, made if it is not there yet.
     fn made(&mut self, rank: usize) -> &mut Rank {
-        let rank = rank.min(RANKS_MAX - 1);
+        let (rank, measured) = (rank.min(RANKS_MAX - 1), self.0[0].is_measured());
         while self.0.len() <= rank {
-            self.0.push(Rank::new(base_of(self.0.len())));
+            self.0.push(Rank::new(base_of(self.0.len()), measured));
         }
         &mut self.0[rank]
     }
@@ -181,6 +181,28 @@ impl Line {
     /// Live entries among `from..to` of one rank.
     pub fn live_within(&self, from: u64, to: u64) -> u64 {
         self.rank(from).map_or(0, |r| r.live_within(from, to))
+    }
+
+    /// The live ones of entries `from..to` of one rank.
+    pub fn live_ranges(&self, from: u64, to: u64) -> Ranges {
+        self.rank(from).map(|r| r.live_ranges(from, to)).unwrap_or_default()
+    }
+
+    /// Bytes of the bodies of live entries among `from..to` of one rank; none unless measured.
+    pub fn body_bytes(&self, from: u64, to: u64) -> u64 {
+        self.rank(from).map_or(0, |r| r.body_bytes(from, to))
+    }
+
+    /// From now on each entry's size is known.
+    pub fn measure(&mut self) {
+        self.0.iter_mut().for_each(Rank::measure);
+    }
+
+    /// Replay: the sizes of entries from `first` on.
+    pub fn set_sizes(&mut self, first: u64, sizes: &[u32]) {
+        if let Some(rank) = self.rank_mut(first) {
+            rank.set_sizes(first, sizes);
+        }
     }
 
     /// Reads from the live entry `from` on, at most up to `to`: as far as its block and no

@@ -1,6 +1,7 @@
 //! The durable half of the broker: what is declared and what waits. Changed by `apply`
 //! alone, so that replaying the log makes the same ledger again.
 
+mod attempts;
 mod block;
 mod exchange;
 mod expiry;
@@ -11,6 +12,7 @@ mod queue;
 mod register;
 mod rules;
 
+pub use attempts::Attempts;
 pub use block::{Extent, NUMBER_MAX};
 pub use exchange::Exchange;
 pub use expiry::{Expiry, lifetime, lifetimes};
@@ -18,7 +20,7 @@ pub use line::{Cursors, Evicted, Line, Logged, Rank, Read, Slice, Wanted, base_o
 pub use policies::{Applied, Policies, age_seconds};
 pub use queue::Queue;
 pub use register::Register;
-pub use rules::{DeadLetter, Overflow, Rules};
+pub use rules::{DeadLetter, Kind, Overflow, Rules};
 
 use crate::change::Change;
 use crate::id::{ExchangeId, PageId, QueueId, Target, VhostId};
@@ -168,18 +170,20 @@ impl Ledger {
         self.took(id.0);
         let Some(v) = self.vhosts.get_mut(&vhost) else { return };
         v.queues.insert(spec.name.clone(), id);
-        self.queues.entry(id).or_insert_with(|| Queue {
+        let queue = self.queues.entry(id).or_insert_with(|| Queue {
             id,
             vhost,
             spec: spec.clone(),
-            rules: Rules::of(&spec.arguments),
+            rules: Rules::default(),
             owner: None,
             line: Line::default(),
+            attempts: Attempts::default(),
             seen: Cursors::default(),
             expiry: Expiry::default(),
             inbound: HashSet::new(),
             policies: Applied::default(),
         });
+        queue.obey(Rules::of(&spec.arguments));
         self.govern_queue(id, 0);
     }
 

@@ -1,13 +1,15 @@
 //! A queue: its declaration and its entries.
 
+use super::attempts::Attempts;
 use super::expiry::Expiry;
 use super::line::{Cursors, Line};
 use super::policies::Applied;
 use super::rules::Rules;
-use crate::id::{ExchangeId, QueueId, VhostId};
+use crate::id::{ExchangeId, PageId, QueueId, VhostId};
+use crate::journal::Journal;
 use crate::way::WayKey;
 use hashbrown::HashSet;
-use lockgate_model::{QueueSpec, SessionId};
+use lockgate_model::{QueueSpec, SessionId, Stamp};
 
 /// A queue.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Queue {
     pub line: Line,
     /// When its entries are due.
     pub expiry: Expiry,
+    /// How often its entries came back.
+    pub attempts: Attempts,
     /// Replay only: what the last stop said may have been delivered.
     pub seen: Cursors,
     /// Ways that lead here.
@@ -35,6 +39,38 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Entries `from..to` of one rank are done with. Returns how many there were.
+    pub fn settle(
+        &mut self,
+        from: u64,
+        to: u64,
+        journal: &mut impl Journal,
+        pages: &mut Vec<PageId>,
+    ) -> u64 {
+        self.attempts.forget(from, to);
+        self.line.settle(from, to, journal, pages)
+    }
+
+    /// From now on these rules hold.
+    pub fn obey(&mut self, rules: Rules) {
+        if rules.bytes_max.is_some() {
+            self.line.measure();
+        }
+        self.rules = rules;
+    }
+
+    /// What is to be written on the entry `from` as it is handed out, and the end of those
+    /// up to `to` that are alike in it.
+    pub fn stamp(&self, from: u64, to: u64) -> (Stamp, u64) {
+        if self.attempts.is_empty() {
+            return (Stamp::None, to);
+        }
+        match self.attempts.alike(from, to) {
+            (0, end) => (Stamp::None, end),
+            (count, end) => (Stamp::Attempts(count), end),
+        }
+    }
+
     /// True if it is in the log: what dies with its session never is.
     pub fn is_logged(&self) -> bool {
         self.spec.durable && self.owner.is_none()

@@ -22,6 +22,29 @@ pub struct DeadLetter {
     pub exchange: Name,
     /// The routing key; none keeps the message's own.
     pub key: Option<Bytes>,
+    /// A letter that no queue takes waits until one does.
+    pub at_least_once: bool,
+}
+
+/// How long what came back rests before it is handed out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The first time, in milliseconds; the second time twice that, and so on.
+    pub least: u64,
+    /// Never longer than this.
+    pub most: u64,
+    /// What its holder failed over rests.
+    pub failed: bool,
+    /// What its holder could not take rests.
+    pub returned: bool,
+}
+
+impl Rest {
+    /// How long, after so many times.
+    pub fn after(&self, times: u32, failed: bool) -> Option<u64> {
+        let rests = if failed { self.failed } else { self.returned };
+        rests.then(|| self.least.saturating_mul(times.into()).min(self.most))
+    }
 }
 
 /// What kind of queue it is.
@@ -47,12 +70,20 @@ pub struct Rules {
     pub idle: Option<u64>,
     /// Most entries that may wait; those in somebody's hands do not count.
     pub length_max: Option<u64>,
+    /// Most bytes of bodies that may wait.
+    pub bytes_max: Option<u64>,
     /// What happens to the rest.
     pub overflow: Overflow,
     /// The highest priority that tells entries apart; without one all are equal.
     pub priority_max: u8,
     /// Only one subscriber at a time is served.
     pub single: bool,
+    /// How often an entry may come back; once more and it dies.
+    pub attempts_max: Option<u32>,
+    /// What comes back rests.
+    pub rest: Option<Rest>,
+    /// How long an entry may be in somebody's hands, in milliseconds.
+    pub hold_max: Option<u64>,
     /// Where what dies goes.
     pub dead_letter: Option<DeadLetter>,
 }
@@ -80,13 +111,11 @@ impl Rules {
             },
             priority_max: number("x-max-priority").map_or(0, |n| n.min(255) as u8),
             single: arguments.get("x-single-active-consumer") == Some(&Value::Bool(true)),
-            dead_letter: arguments.get("x-dead-letter-exchange").and_then(Value::as_str).map(|x| {
-                let key = arguments.get("x-dead-letter-routing-key").and_then(Value::as_str);
-                DeadLetter {
-                    exchange: x.into(),
-                    key: key.map(|k| Bytes::copy_from_slice(k.as_bytes())),
-                }
-            }),
+            bytes_max: number("x-max-length-bytes"),
+            attempts_max: number("x-delivery-limit").map(|n| n.min(u32::MAX.into()) as u32),
+            rest: rest(arguments),
+            hold_max: number("x-consumer-timeout"),
+            dead_letter: dead_letter(arguments),
         }
     }
 
@@ -97,6 +126,36 @@ impl Rules {
 
     /// True if it refuses what it has no room for.
     pub fn rejects(&self) -> bool {
-        self.length_max.is_some() && self.overflow != Overflow::DropHead
+        self.is_bounded() && self.overflow != Overflow::DropHead
     }
+
+    /// True if it may be full.
+    pub fn is_bounded(&self) -> bool {
+        self.length_max.is_some() || self.bytes_max.is_some()
+    }
+
+    /// True if it counts how often its entries came back.
+    pub fn counts(&self) -> bool {
+        self.kind == Kind::Quorum || self.attempts_max.is_some() || self.rest.is_some()
+    }
+}
+
+fn dead_letter(arguments: &Table) -> Option<DeadLetter> {
+    let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+    Some(DeadLetter {
+        exchange: text("x-dead-letter-exchange")?.into(),
+        key: text("x-dead-letter-routing-key").map(|k| Bytes::copy_from_slice(k.as_bytes())),
+        // What makes room by dropping cannot wait for room elsewhere.
+        at_least_once: text("x-dead-letter-strategy") == Some("at-least-once")
+            && text("x-overflow") == Some("reject-publish"),
+    })
+}
+
+fn rest(arguments: &Table) -> Option<Rest> {
+    let number = |name: &str| u64::try_from(arguments.get(name).and_then(Value::as_int)?).ok();
+    let least = number("x-delayed-retry-min")?;
+    let kind = arguments.get("x-delayed-retry-type").and_then(Value::as_str).unwrap_or("all");
+    let (failed, returned) = (matches!(kind, "all" | "failed"), matches!(kind, "all" | "returned"));
+    let most = number("x-delayed-retry-max").unwrap_or(u64::MAX);
+    (failed || returned).then_some(Rest { least, most, failed, returned })
 }

@@ -35,6 +35,13 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
             let due = (0..n).map(|_| Ok((r.u64()?, r.u64()?, r.u64()?)));
             Record::Due { queue, due: due.collect::<Result<_, Malformed>>()? }
         }
+        kind::COUNTED => {
+            let queue = QueueId(r.u32()?);
+            let n = r.count(20)?;
+            let counts = (0..n).map(|_| Ok((r.u64()?, r.u64()?, r.u32()?)));
+            Record::Counted { queue, counts: counts.collect::<Result<_, Malformed>>()? }
+        }
+        kind::SIZES => Record::Sizes { queue: QueueId(r.u32()?), sizes: r.sizes()? },
         kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
         _ => return Err(Malformed("unknown kind of record")),
@@ -117,7 +124,7 @@ impl<'a> Reader<'a> {
 
     /// The messages' sizes, and the lifetimes of those that have one of their own.
     #[allow(clippy::type_complexity)] // two lists, named above
-    fn messages(&mut self) -> Result<(Vec<u32>, Vec<(u32, u64)>), Malformed> {
+    fn messages(&mut self) -> Result<(Vec<(u32, u32)>, Vec<(u32, u64)>), Malformed> {
         let count = self.count(10)?;
         let heads = self.take(count * 10)?;
         let (mut sizes, mut lifetimes) = (Vec::with_capacity(count), Vec::new());
@@ -132,9 +139,19 @@ impl<'a> Reader<'a> {
                 lifetimes.push((n as u32, ms));
             }
             self.take(body as usize)?;
-            sizes.push(head.saturating_add(body));
+            sizes.push((head, body));
         }
         Ok((sizes, lifetimes))
+    }
+
+    fn sizes(&mut self) -> Result<Vec<(u64, Vec<u32>)>, Malformed> {
+        let n = self.count(12)?;
+        let mut all = Vec::with_capacity(n);
+        for _ in 0..n {
+            let (first, count) = (self.u64()?, self.count(4)?);
+            all.push((first, (0..count).map(|_| self.u32()).collect::<Result<_, _>>()?));
+        }
+        Ok(all)
     }
 
     fn ranges(&mut self) -> Result<Vec<(u64, u64)>, Malformed> {

@@ -124,6 +124,28 @@ pub fn write_due(queue: QueueId, due: &[(u64, u64, u64)], out: &mut Vec<u8>) {
     }
 }
 
+/// Writes the body of a `Counted`.
+pub fn write_counted(queue: QueueId, counts: &[(u64, u64, u32)], out: &mut Vec<u8>) {
+    put32(out, queue.0);
+    put32(out, counts.len() as u32);
+    for (from, to, count) in counts {
+        put64(out, *from);
+        put64(out, *to);
+        put32(out, *count);
+    }
+}
+
+/// Writes the body of a `Sizes`.
+pub fn write_sizes(queue: QueueId, sizes: &[(u64, &[u32])], out: &mut Vec<u8>) {
+    put32(out, queue.0);
+    put32(out, sizes.len() as u32);
+    for (first, sizes) in sizes {
+        put64(out, *first);
+        put32(out, sizes.len() as u32);
+        sizes.iter().for_each(|n| put32(out, *n));
+    }
+}
+
 /// Writes the body of a `Held`.
 pub fn write_held(
     queue: QueueId,

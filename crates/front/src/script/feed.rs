@@ -97,10 +97,13 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
                 cost,
             })
         }
-        "cancelled" => Event::Cancelled {
+        word @ ("cancelled" | "overdue") => Event::Cancelled {
             lane: lane(w)?,
             consumer: Consumer(small(w.number("a consumer")?)?),
-            cause: CancelCause::QueueDeleted,
+            cause: match word {
+                "overdue" => CancelCause::TimedOut,
+                _ => CancelCause::QueueDeleted,
+            },
         },
         "alarm" => {
             let alarm = match w.need("memory or disk")?.as_str() {

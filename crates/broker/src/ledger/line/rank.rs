@@ -27,14 +27,23 @@ pub struct Rank {
     live: u64,
     /// Bytes of messages in memory.
     pub(super) resident: u64,
+    /// Each entry's size is known.
+    measured: bool,
     /// Settled entries at or above `head()` that still stand in a block.
     pub(super) gone: Ranges,
 }
 
 impl Rank {
     /// A rank whose numbers begin at `base`.
-    pub fn new(base: u64) -> Rank {
-        Rank { blocks: VecDeque::new(), next: base, live: 0, resident: 0, gone: Ranges::default() }
+    pub fn new(base: u64, measured: bool) -> Rank {
+        Rank {
+            blocks: VecDeque::new(),
+            next: base,
+            live: 0,
+            resident: 0,
+            measured,
+            gone: Ranges::default(),
+        }
     }
 
     /// Entries not yet settled.
@@ -45,6 +54,11 @@ impl Rank {
     /// The next entry's number.
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// True if each entry's size is known.
+    pub fn is_measured(&self) -> bool {
+        self.measured
     }
 
     /// Bytes of messages in memory.
@@ -65,7 +79,7 @@ impl Rank {
     /// Appends items `from..to` of a run; `place` is the record that holds them, if one does.
     /// Returns the first one's number.
     pub fn append(&mut self, run: &Run, from: usize, to: usize, logged: Option<Logged>) -> u64 {
-        let first = self.next;
+        let (first, measured) = (self.next, self.measured);
         let mut at = from;
         while at < to {
             let block = self.tail();
@@ -73,6 +87,9 @@ impl Rank {
             let before = block.resident();
             if let Body::Open(builder) = &mut block.body {
                 builder.copy(run, at, end);
+            }
+            if measured {
+                block.sizes.extend(run.items[at..end].iter().map(|i| i.body.len));
             }
             let (n, grown) = ((end - at) as u32, block.resident() - before);
             if let Some(l) = logged {
@@ -119,6 +136,7 @@ impl Rank {
         if extent.first < self.next || !extent.is_possible(bytes) {
             return Err(Malformed("entries that cannot be"));
         }
+        let measured = self.measured;
         let appendable = self.blocks.back().is_some_and(|b| {
             b.end() == extent.first && !b.is_full() && matches!(b.body, Body::Away(None))
         });
@@ -131,6 +149,11 @@ impl Rank {
             block.count += extent.count;
             block.live += extent.count;
             block.bytes += bytes;
+            if measured {
+                // The mean, until somebody knows better.
+                let mean = (bytes / u64::from(extent.count)) as u32;
+                block.sizes.resize(block.count as usize, mean);
+            }
             block.extents.push(extent);
         }
         self.next = self.next.max(extent.first + u64::from(extent.count));
@@ -196,6 +219,7 @@ impl Rank {
         if block.live == 0 {
             self.resident -= block.resident();
             block.extents = Vec::new();
+            block.sizes = Vec::new();
             match std::mem::replace(&mut block.body, Body::Gone) {
                 // The queue is drained as fast as it is filled: keep the memory for what comes next.
                 Body::Open(mut builder) if newest => {
@@ -281,6 +305,79 @@ impl Rank {
             })),
             _ => Some(Read::Away),
         }
+    }
+
+    /// The live ones of entries `from..to`.
+    pub fn live_ranges(&self, from: u64, to: u64) -> Ranges {
+        let mut live = Ranges::default();
+        let blocks = self.blocks.iter().skip(self.index_of(from));
+        for b in blocks.take_while(|b| b.first < to) {
+            live.insert(b.first.max(from), b.end().min(to));
+        }
+        for (from, to) in self.gone.within(from, to) {
+            live.remove(from, to);
+        }
+        live
+    }
+
+    /// Bytes of the bodies of live entries among `from..to`; none where nobody wants to know.
+    pub fn body_bytes(&self, from: u64, to: u64) -> u64 {
+        if !self.measured {
+            return 0;
+        }
+        let blocks = self.blocks.iter().skip(self.index_of(from)).take_while(|b| b.first < to);
+        let mut sum = 0;
+        for b in blocks {
+            let (mut at, to) = (b.first.max(from), b.end().min(to));
+            let add = |from: u64, to: u64| -> u64 {
+                let within = (from - b.first) as usize..(to - b.first) as usize;
+                b.sizes.get(within).unwrap_or_default().iter().map(|n| u64::from(*n)).sum()
+            };
+            for (s, e) in self.gone.within(at, to) {
+                sum += add(at, s);
+                at = e;
+            }
+            sum += add(at, to.max(at));
+        }
+        sum
+    }
+
+    /// From now on each entry's size is known: of those in memory as it is, of those
+    /// that are away as the mean of their block's, which includes what is around bodies.
+    pub fn measure(&mut self) {
+        if std::mem::replace(&mut self.measured, true) {
+            return;
+        }
+        for b in &mut self.blocks {
+            b.sizes = match &b.body {
+                Body::Open(builder) => builder.body_sizes().collect(),
+                Body::Here(run) => run.items.iter().map(|i| i.body.len).collect(),
+                _ => vec![(b.bytes / u64::from(b.count.max(1))) as u32; b.count as usize],
+            };
+        }
+    }
+
+    /// Replay: the sizes of entries from `first` on.
+    pub fn set_sizes(&mut self, first: u64, sizes: &[u32]) {
+        let i = self.index_of(first);
+        let mut n = first;
+        for b in self.blocks.iter_mut().skip(i).filter(|b| b.live > 0) {
+            b.sizes.resize(b.count as usize, 0);
+            while n < b.end() {
+                let Some(size) = sizes.get((n - first) as usize) else { return };
+                if let Some(slot) =
+                    n.checked_sub(b.first).and_then(|at| b.sizes.get_mut(at as usize))
+                {
+                    *slot = *size;
+                }
+                n += 1;
+            }
+        }
+    }
+
+    /// The sizes of all entries, block by block.
+    pub fn sizes(&self) -> impl Iterator<Item = (u64, &[u32])> {
+        self.blocks.iter().filter(|b| b.live > 0).map(|b| (b.first, &b.sizes[..]))
     }
 
     /// The records that hold a live entry.

@@ -1,0 +1,99 @@
+//! What of a queue waits to be handed out, and in which order: rank by rank, in each first
+//! what came back to its place, then on from the cursor.
+
+use super::Desk;
+use crate::ledger::{Line, base_of, rank_of};
+use crate::ranges::Ranges;
+
+impl Desk {
+    /// Nothing waits: the entry `next` would be the first one delivered.
+    pub fn is_idle(&self, line: &Line, next: u64) -> bool {
+        let drained = |n: usize| n == rank_of(next) || self.cursor.at(n) == line.next(n);
+        self.cursor.of(next) == next
+            && self.returned.is_empty()
+            && self.waiting.is_empty()
+            && (0..line.ranks().len()).all(drained)
+    }
+
+    /// New entries wait.
+    pub fn came(&mut self, line: &Line, from: u64, to: u64) {
+        self.ready_bytes += line.body_bytes(from, to);
+    }
+
+    /// Entries come back to their places.
+    pub fn back(&mut self, line: &Line, from: u64, to: u64) {
+        self.returned.insert(from, to);
+        self.ready_bytes += line.body_bytes(from, to);
+    }
+
+    /// The next entries to deliver, `from..to`, and whether they came back.
+    pub fn upcoming(&mut self, line: &Line) -> Option<(u64, u64, bool)> {
+        let back = self.returned.first();
+        (0..line.ranks().len()).find_map(|rank| match back {
+            Some((from, to)) if rank_of(from) == rank => Some((from, to, true)),
+            _ => self.ahead(line, rank),
+        })
+    }
+
+    /// The next entries of a rank that were not handed out yet.
+    fn ahead(&mut self, line: &Line, rank: usize) -> Option<(u64, u64, bool)> {
+        let mut at = self.cursor.at(rank);
+        while let Some(from) = line.next_in_rank(at) {
+            if let Some((_, end)) = self.doomed.around(from) {
+                at = end;
+                continue;
+            }
+            self.cursor.set(from);
+            if self.unsure.around(from).is_some() {
+                return None;
+            }
+            let seen = self.seen.at(rank);
+            let to = if from < seen { seen } else { line.next(rank) };
+            let to = to.min(self.doomed.next_start(from).unwrap_or(u64::MAX));
+            let to = to.min(self.unsure.next_start(from).unwrap_or(u64::MAX));
+            return Some((from, to, from < seen));
+        }
+        self.cursor.set(line.next(rank));
+        None
+    }
+
+    /// Entries from `from` on, `count` of them, are handed out.
+    pub fn took(&mut self, line: &Line, from: u64, count: u32, returned: bool) {
+        let to = from + u64::from(count);
+        self.ready_bytes = self.ready_bytes.saturating_sub(line.body_bytes(from, to));
+        if returned && self.cursor.passed(from) {
+            self.returned.remove(from, to);
+        } else {
+            self.cursor.set(to);
+        }
+    }
+
+    /// Takes what waits of entries `from..to` of one rank out of the order. Those that the
+    /// cursor has not come to must be doomed or settled at once.
+    pub fn withdraw(&mut self, line: &Line, from: u64, to: u64) -> Vec<(u64, u64)> {
+        let mut ready = Ranges::default();
+        for (from, to) in self.returned.within(from, to).collect::<Vec<_>>() {
+            self.returned.remove(from, to);
+            ready.insert(from, to);
+        }
+        ready.insert(from.max(self.cursor.of(from)), to);
+        for (from, to) in self.doomed.within(from, to) {
+            ready.remove(from, to);
+        }
+        let bytes: u64 = ready.iter().map(|(from, to)| line.body_bytes(from, to)).sum();
+        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        ready.iter().collect()
+    }
+
+    /// Counts anew what waits.
+    pub fn recount(&mut self, line: &Line) {
+        let mut ready = self.returned.clone();
+        for n in 0..line.ranks().len() {
+            ready.insert(self.cursor.at(n).max(base_of(n)), line.next(n));
+        }
+        for (from, to) in self.doomed.iter() {
+            ready.remove(from, to);
+        }
+        self.ready_bytes = ready.iter().map(|(from, to)| line.body_bytes(from, to)).sum();
+    }
+}
