@@ -1,4 +1,5 @@
-//! Queues that go when nobody has used them for a while, and what counts as use.
+//! Queues that go when nobody has used them for a while, what counts as use, and how long a
+//! while may be.
 
 mod kit;
 
@@ -46,5 +47,17 @@ fn whoever_asks_for_a_queue_keeps_it() {
         assert!(there(&w));
         at(&mut w, 160);
         assert!(!there(&w));
+    }
+}
+
+#[test]
+fn ten_years_are_not_too_long() {
+    const TEN_YEARS_MS: i64 = 315_360_000_000;
+    for argument in ["x-message-ttl", "x-expires"] {
+        let mut w = World::with(&[]);
+        w.queue("long", table(&[(argument, Value::I64(TEN_YEARS_MS))])).unwrap();
+        let refused = w.queue("longer", table(&[(argument, Value::I64(TEN_YEARS_MS + 1))]));
+        let Err(Refusal::BadArgument { reason, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(reason, "{value_too_large,315360000001}");
     }
 }

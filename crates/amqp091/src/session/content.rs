@@ -13,6 +13,9 @@ use bytes::Bytes;
 use lockgate_front::Output;
 use lockgate_model::{Glance, Item, Origin, Range, Run};
 
+/// Longest expiration in milliseconds: RabbitMQ's ten years.
+const EXPIRATION_MAX: u64 = 315_360_000_000;
+
 /// What is awaited on a channel.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -274,6 +277,12 @@ pub(super) fn check(properties: &[u8], user: &str) -> Result<Checked, Fault> {
     })
 }
 
+/// Whether this text of digits is a larger number.
+fn digits_exceed(digits: &[u8], max: u64) -> bool {
+    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u64>().ok());
+    number.is_none_or(|n| n > max)
+}
+
 /// Milliseconds as text; the complaints are those of RabbitMQ's parser.
 fn check_expiration(text: &[u8]) -> Result<(), Fault> {
     let (sign, digits) = match text.split_first() {
@@ -289,6 +298,8 @@ fn check_expiration(text: &[u8]) -> Result<(), Fault> {
         format!("{{leftover_string,\"{}\"}}", rest.escape_ascii())
     } else if sign == "-" && number.iter().any(|b| *b != b'0') {
         format!("{{value_negative,-{}}}", String::from_utf8_lossy(number))
+    } else if digits_exceed(number, EXPIRATION_MAX) {
+        format!("{{value_too_large,{}}}", String::from_utf8_lossy(number))
     } else {
         return Ok(());
     };

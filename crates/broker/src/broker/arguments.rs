@@ -36,8 +36,8 @@ const COMPARED: &[&str] = &[
     "x-single-active-consumer",
 ];
 
-/// Largest time in an argument: what RabbitMQ's timers take (about 49 days).
-const MILLIS_MAX: i64 = u32::MAX as i64;
+/// Largest time in an argument: RabbitMQ's ten years. Celery's longest delay is over four.
+const MILLIS_MAX: i64 = 315_360_000_000;
 
 /// What is wrong with an argument: its name and why, in RabbitMQ's words where it has any.
 type Fault = (String, String);
