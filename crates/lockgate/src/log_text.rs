@@ -21,7 +21,8 @@ fn said(record: &Record) -> String {
     match record {
         Record::Made(change) => made(change),
         Record::Enqueued { targets, at: _, sizes, lifetimes } => {
-            let (count, bytes) = (messages(sizes.len()), sizes.iter().map(|n| u64::from(*n)).sum());
+            let count = messages(sizes.len());
+            let bytes = sizes.iter().map(|(head, body)| u64::from(*head) + u64::from(*body)).sum();
             let expiring = match lifetimes.len() {
                 0 => String::new(),
                 n => format!(", {n} with a lifetime"),
@@ -51,6 +52,17 @@ fn said(record: &Record) -> String {
         Record::Due { queue, due } => {
             let due = due.iter().map(|(ms, from, to)| format!("{from}..{to} at {ms} ms"));
             format!("due queue {}: {}", queue.0, list(due))
+        }
+        Record::Counted { queue, counts } => {
+            let counts = counts.iter().map(|(from, to, n)| format!("{from}..{to} {n} times"));
+            format!("counted queue {}: {}", queue.0, list(counts))
+        }
+        Record::Sizes { queue, sizes } => {
+            let of = sizes.iter().map(|(from, sizes)| {
+                let bytes = sizes.iter().map(|n| u64::from(*n)).sum();
+                format!("{}..{} {}", from, from.saturating_add(sizes.len() as u64), size(bytes))
+            });
+            format!("sizes queue {}: {}", queue.0, list(of))
         }
     }
 }
