@@ -20,7 +20,12 @@ impl World {
 
     /// A queue with these arguments.
     fn of(arguments: Table) -> World {
-        let settings = Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1 };
+        let settings = Settings {
+            queue_resident: 1 << 20,
+            resident_max: 1 << 30,
+            seed: 1,
+            ..Settings::default()
+        };
         let mut world = World(Broker::new(settings));
         world.0.make_vhost("/", &mut NoJournal);
         world.0.connect(ME);

@@ -56,7 +56,12 @@ fn send(broker: &mut Broker, log: &mut Unwritten, session: u32) -> Vec<(u32, Eve
 fn a_mailbox_is_its_sessions_alone_and_goes_with_its_reader() {
     let (mut log, mut b) = (
         Unwritten(false),
-        Broker::new(Settings { queue_resident: 1 << 20, resident_max: 1 << 20, seed: 7 }),
+        Broker::new(Settings {
+            queue_resident: 1 << 20,
+            resident_max: 1 << 20,
+            seed: 7,
+            ..Settings::default()
+        }),
     );
     b.make_vhost("/", &mut log);
     b.recovered(true, NOW, &mut log);
@@ -99,7 +104,12 @@ fn a_mailbox_is_its_sessions_alone_and_goes_with_its_reader() {
 #[test]
 fn the_default_exchange_cannot_be_looked_for() {
     let mut log = Unwritten(false);
-    let mut b = Broker::new(Settings { queue_resident: 1 << 20, resident_max: 1 << 20, seed: 7 });
+    let mut b = Broker::new(Settings {
+        queue_resident: 1 << 20,
+        resident_max: 1 << 20,
+        seed: 7,
+        ..Settings::default()
+    });
     b.make_vhost("/", &mut log);
     b.recovered(true, NOW, &mut log);
     b.connect(SessionId(1));

@@ -82,7 +82,8 @@ fn delivered(events: &[Event]) -> Vec<Vec<u8>> {
 }
 
 fn world() -> World {
-    let settings = Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1 };
+    let settings =
+        Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1, ..Settings::default() };
     let mut w = World(Broker::new(settings), Log::default());
     w.0.make_vhost("/", &mut w.1);
     w.0.connect(ME);

@@ -9,7 +9,12 @@ use lockgate_model::*;
 const QUEUE: QueueId = QueueId(8);
 
 fn broker() -> Broker {
-    let settings = Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7 };
+    let settings = Settings {
+        queue_resident: 100_000,
+        resident_max: 1_000_000,
+        seed: 7,
+        ..Settings::default()
+    };
     let mut broker = Broker::new(settings);
     broker.make_vhost("/", &mut NoJournal);
     // The vhost has the lowest id: a queue in it, as the log says it.

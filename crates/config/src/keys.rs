@@ -170,6 +170,12 @@ settings! {
         queue_resident: Size = "8 MiB", limit "64 KiB" "1 TiB";
     }
 
+    /// What holds for all queues.
+    section queues Queues {
+        /// The header by which messages name their group: one group goes to one consumer, in order; empty for none.
+        group_header: String = "JMSXGroupID";
+    }
+
     /// The log on disk.
     section storage Storage {
         /// What confirmed means: fsync (on the disk), os (in the system's hands), memory.

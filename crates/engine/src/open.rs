@@ -92,6 +92,7 @@ impl<D: Disk> Engine<D> {
             // Half of the budget: the other half is what is under way.
             resident_max: settings.memory_max / 2,
             seed: settings.seed,
+            group_header: settings.group_header.clone(),
         });
         let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;
         let mut journal = Live { log: &mut log, weights: &mut weights };

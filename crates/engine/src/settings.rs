@@ -25,6 +25,8 @@ pub struct Settings {
     pub memory_max: u64,
     /// How much of one queue's backlog stays in memory.
     pub queue_resident: u64,
+    /// The header by which messages name their group; empty for none.
+    pub group_header: Name,
     /// The virtual hosts that are made if they are not there.
     pub vhosts: Vec<Name>,
     /// Seeds the names that the broker chooses.

@@ -97,6 +97,7 @@ fn engine_settings(config: &Config, now: Time) -> Result<lockgate_engine::Settin
         disk_reserve: storage.reserve.0,
         memory_max: memory::budget(config.memory.max),
         queue_resident: config.memory.queue_resident.0,
+        group_header: config.queues.group_header.as_str().into(),
         vhosts: config.vhosts.iter().map(|name| Name::from(name.as_str())).collect(),
         seed: u64::from_ne_bytes(random()?),
         now,

@@ -34,7 +34,7 @@ impl Journal for Memory {
 }
 
 pub fn empty() -> Broker {
-    Broker::new(Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7 })
+    Broker::new(Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7, ..Settings::default() })
 }
 
 /// Records of every kind, made as a running broker makes them. `turn` sees the journal and the

@@ -32,13 +32,21 @@ impl Broker {
             if desk.ring.is_empty() || !desk.waiting.is_empty() {
                 return;
             }
+            if desk.groups.is_some() {
+                return self.deliver_grouped(queue, journal, out);
+            }
             let Some((from, to, redelivered)) = desk.upcoming(&q.line) else { return };
             let (stamp, to) = q.stamp(from, to);
             let Some(slice) = read(q.id, &mut q.line, &mut self.resident, from, to, out) else {
                 return;
             };
+            if self.names_groups(&slice) {
+                self.begin_groups(queue);
+                continue;
+            }
             let lot = Lot { slice, redelivered, stamp };
             let served = self.dispatch.serve(queue, &lot, out);
+            let Some(q) = self.ledger.queues.get(&queue) else { return };
             if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
                 desk.took(&q.line, from, served.taken, redelivered);
             }

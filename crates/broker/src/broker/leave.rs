@@ -70,6 +70,7 @@ impl Broker {
             let Some(desk) = self.dispatch.desks.get_mut(&lease.queue) else { continue };
             desk.leased -= u64::from(lease.open);
             for part in lease.parts() {
+                self.release_groups(lease.queue, part);
                 self.bring_back(lease.queue, part, true, journal);
             }
         }

@@ -11,6 +11,7 @@ mod dead;
 mod exchanges;
 mod expire;
 mod get;
+mod grouped;
 mod holdings;
 mod kinds;
 mod leave;
@@ -30,13 +31,13 @@ mod vhosts;
 
 use crate::change::Change;
 use crate::dice::Dice;
-use crate::dispatch::{Desk, Dispatch, SessionState};
+use crate::dispatch::{Desk, Dispatch, Finder, SessionState};
 use crate::id::{PageId, QueueId};
 use crate::journal::{Effect, Effects, Io, Journal};
 use crate::ledger::Ledger;
 use crate::record::{self};
 use lockgate_model::{
-    Answer, Command, Event, Lane, Refusal, Request, SessionId, Step, Ticket, Time,
+    Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
 };
 use routes::Routes;
 use std::collections::{BTreeSet, VecDeque};
@@ -50,6 +51,19 @@ pub struct Settings {
     pub resident_max: u64,
     /// Seeds the names that the broker chooses.
     pub seed: u64,
+    /// The header by which messages name the group they belong to; empty for no groups.
+    pub group_header: Name,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            queue_resident: 8 << 20,
+            resident_max: 1 << 30,
+            seed: 0,
+            group_header: "JMSXGroupID".into(),
+        }
+    }
 }
 
 /// What is there, in numbers.
@@ -84,6 +98,7 @@ pub struct Broker {
     ledger: Ledger,
     dispatch: Dispatch,
     routes: Routes,
+    groups: Finder,
     settings: Settings,
     /// Bytes of messages in memory, over all queues.
     resident: u64,
@@ -132,6 +147,7 @@ impl Broker {
             ledger: Ledger::default(),
             dispatch: Dispatch::default(),
             routes: Routes::default(),
+            groups: Finder::new(&settings.group_header),
             resident: 0,
             unlogged: Vec::new(),
             freed: Vec::new(),

@@ -49,6 +49,7 @@ impl Broker {
                 desk.leased -= u64::from(open);
             }
             for part in parts {
+                self.release_groups(queue, part);
                 self.bring_back(queue, part, true, journal);
             }
         }

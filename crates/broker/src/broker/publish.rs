@@ -207,6 +207,7 @@ impl Broker {
         let next = q.line.next(q.rules.rank(run.items[from].priority));
         let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
             q.rules.kind == Kind::Classic
+                && d.groups.is_none()
                 && d.is_idle(&q.line, next)
                 && !d.ring.is_empty()
                 && d.subscribers.iter().all(|s| self.dispatch.subscribers[*s].settled)
@@ -220,6 +221,10 @@ impl Broker {
             first: next,
             count: (to - from) as u32,
         };
+        if self.names_groups(&slice) {
+            self.begin_groups(queue);
+            return 0;
+        }
         let lot = Lot { slice, redelivered: false, stamp: Stamp::None };
         self.dispatch.serve(queue, &lot, out).taken as usize
     }
@@ -300,14 +305,19 @@ impl Broker {
         if desk.ring.is_empty() {
             return;
         }
-        if !desk.is_idle(&q.line, first) || !desk.unsure.is_empty() {
+        if !desk.is_idle(&q.line, first) || !desk.unsure.is_empty() || desk.groups.is_some() {
             self.dispatch.wake(queue);
             return;
         }
         let slice =
             Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
+        if self.names_groups(&slice) {
+            self.begin_groups(queue);
+            return self.dispatch.wake(queue);
+        }
         let lot = Lot { slice, redelivered: false, stamp: Stamp::None };
         let served = self.dispatch.serve(queue, &lot, out);
+        let Some(q) = self.ledger.queues.get(&queue) else { return };
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.took(&q.line, first, served.taken, false);
         }

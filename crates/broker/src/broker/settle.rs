@@ -37,6 +37,7 @@ impl Broker {
         if void {
             return;
         }
+        self.release_groups(queue, (first, step, to - from));
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.leased -= u64::from(n);
             match outcome {

@@ -75,7 +75,9 @@ impl Broker {
 
     /// Ends a subscription; what it holds it keeps. The queue may go with it.
     pub(super) fn unsubscribe(&mut self, id: usize, journal: &mut impl Journal, out: &mut Effects) {
+        let order = self.dispatch.subscribers.get(id).map_or(0, |s| s.order);
         let queue = self.forget(id);
+        self.part_from_groups(queue, order);
         self.touch(queue);
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         desk.subscribers.retain(|s| *s != id);

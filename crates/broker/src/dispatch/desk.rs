@@ -1,5 +1,6 @@
 //! A desk: how one queue stands with its subscribers.
 
+use super::groups::Groups;
 use crate::id::QueueId;
 use crate::ledger::Cursors;
 use crate::ranges::Ranges;
@@ -34,6 +35,10 @@ pub struct Desk {
     pub doomed: Ranges,
     /// How many they are.
     pub dying_count: u64,
+    /// Entries below the cursor that were passed over and never handed out.
+    pub passed: Ranges,
+    /// Who has which group; none as long as no message named one.
+    pub groups: Option<Box<Groups>>,
     /// Letters that no queue takes are tried again then.
     pub stuck_until: Option<u64>,
     /// Entries that are not committed yet, where only what is committed is delivered.

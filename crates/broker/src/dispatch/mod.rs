@@ -2,12 +2,14 @@
 //! Born empty at every start and every promotion; nothing of it is in the log.
 
 mod desk;
+mod groups;
 mod lease;
 mod ready;
 mod serve;
 mod session;
 
 pub use desk::{Death, Desk, Lent, Reason, Subscriber, Waiting};
+pub use groups::{Finder, Group, Holder, Verdict};
 pub use lease::Lease;
 pub use serve::Lot;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};

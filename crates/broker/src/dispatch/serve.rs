@@ -99,6 +99,41 @@ impl Dispatch {
         (takers > 0).then_some((takers, room))
     }
 
+    /// Subscribers that can take something now, the next one first, with their orders.
+    pub fn able_takers(&mut self, queue: QueueId) -> Vec<(usize, u64)> {
+        self.takers(queue);
+        let ring = self.desks.get(&queue).map(|d| &d.ring);
+        let order = |id: &usize| Some((*id, self.subscribers.get(*id)?.order));
+        ring.into_iter().flatten().filter_map(order).collect()
+    }
+
+    /// The subscriber whose turn it is, if it can take something.
+    pub fn next_taker(&self, queue: QueueId) -> Option<usize> {
+        let ring = &self.desks.get(&queue)?.ring;
+        ring.front().copied().filter(|id| self.capacity(*id) > 0)
+    }
+
+    /// The subscriber of that order, if it can take something.
+    pub fn taker_named(&self, queue: QueueId, order: u64) -> Option<usize> {
+        let is = |id: &&usize| self.subscribers.get(**id).is_some_and(|s| s.order == order);
+        let id = *self.desks.get(&queue)?.ring.iter().find(is)?;
+        (self.capacity(id) > 0).then_some(id)
+    }
+
+    /// Hands the one entry of a lot to a subscriber of the queue's ring, which goes behind
+    /// its equals then.
+    pub fn hand_one(&mut self, queue: QueueId, id: usize, lot: &Lot, out: &mut Effects) {
+        let part = Part { first: 0, step: 1, count: 1 };
+        self.hand_out(queue, id, lot, part, out, &mut Served::default());
+        if let Some(desk) = self.desks.get_mut(&queue) {
+            desk.ring.retain(|other| *other != id);
+        }
+        if let Some(s) = self.subscribers.get_mut(id) {
+            s.in_ring = false;
+        }
+        self.revive(id);
+    }
+
     /// How many in a ring have the highest priority: the first ones.
     fn equals(&self, ring: &VecDeque<usize>) -> usize {
         let priority = |id: &usize| self.subscribers.get(*id).map(|s| s.priority);
@@ -128,12 +163,25 @@ impl Dispatch {
         &mut self,
         queue: QueueId,
         lot: &Lot,
+        part: Part,
+        out: &mut Effects,
+        served: &mut Served,
+    ) -> u32 {
+        match self.desks.get(&queue).and_then(|d| d.ring.front().copied()) {
+            Some(id) => self.hand_out(queue, id, lot, part, out, served),
+            None => 0,
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        queue: QueueId,
+        id: usize,
+        lot: &Lot,
         mut part: Part,
         out: &mut Effects,
         served: &mut Served,
     ) -> u32 {
-        let front = self.desks.get(&queue).and_then(|d| d.ring.front().copied());
-        let Some(id) = front else { return 0 };
         let s = &self.subscribers[id];
         let (session, lane, consumer, settled) = (s.session, s.lane, s.handle, s.settled);
         let Some(state) = self.sessions.get_mut(&session) else { return 0 };

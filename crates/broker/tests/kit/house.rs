@@ -36,7 +36,12 @@ pub struct House {
 pub const ME: SessionId = SessionId(1);
 
 fn fresh() -> Broker {
-    Broker::new(Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1 })
+    Broker::new(Settings {
+        queue_resident: 1 << 20,
+        resident_max: 1 << 30,
+        seed: 1,
+        ..Settings::default()
+    })
 }
 
 impl House {

@@ -17,7 +17,12 @@ pub struct World(pub Broker, u64);
 impl World {
     /// A broker with these queues.
     pub fn with(queues: &[&str]) -> World {
-        let settings = Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1 };
+        let settings = Settings {
+            queue_resident: 1 << 20,
+            resident_max: 1 << 30,
+            seed: 1,
+            ..Settings::default()
+        };
         let mut world = World(Broker::new(settings), 0);
         world.0.make_vhost("/", &mut NoJournal);
         world.0.connect(ME);

@@ -94,7 +94,7 @@ fn durable(queue: usize) -> bool {
 
 fn settings() -> Settings {
     // So little stays in memory that most of a backlog is on the disk.
-    Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7 }
+    Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7, ..Settings::default() }
 }
 
 impl World {

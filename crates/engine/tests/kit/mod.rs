@@ -18,6 +18,7 @@ pub fn settings(planted: bool) -> Settings {
         disk_reserve: 0,
         memory_max: 64 * 1024 * 1024,
         queue_resident: 128 * 1024,
+        group_header: "JMSXGroupID".into(),
         vhosts: vec!["/".into()],
         seed: 1,
         now: NOW,
