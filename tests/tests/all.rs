@@ -3,6 +3,7 @@
 mod amqp;
 mod client;
 mod crash;
+mod definitions;
 mod hostile;
 mod startup;
 mod tidy;

@@ -94,8 +94,19 @@ pub async fn connect(
     user: &str,
     password: &str,
 ) -> Result<Connection, amqprs::error::Error> {
+    connect_to(broker, user, password, "/").await
+}
+
+/// Connects to a virtual host as that user.
+pub async fn connect_to(
+    broker: &Broker,
+    user: &str,
+    password: &str,
+    vhost: &str,
+) -> Result<Connection, amqprs::error::Error> {
     let host = broker.amqp.ip().to_string();
-    let arguments = OpenConnectionArguments::new(&host, broker.amqp.port(), user, password);
+    let mut arguments = OpenConnectionArguments::new(&host, broker.amqp.port(), user, password);
+    arguments.virtual_host(vhost);
     soon(Connection::open(&arguments)).await
 }
 

@@ -8,7 +8,7 @@ use subtle::Choice;
 /// The users who exist.
 #[derive(Clone, Debug)]
 pub struct Users {
-    hashes: HashMap<Name, PasswordHash>,
+    hashes: HashMap<Name, Option<PasswordHash>>,
     /// These are let in from this machine only.
     loopback_only: HashSet<Name>,
     /// What an unknown user's password is held against, so that it costs as much.
@@ -24,8 +24,9 @@ impl Users {
         Users { hashes: HashMap::new(), loopback_only, decoy }
     }
 
-    /// Adds a user, or gives a known one another password.
-    pub fn set(&mut self, user: Name, hash: PasswordHash) {
+    /// Adds a user, or gives a known one another password. One without a hash cannot log
+    /// in by a password.
+    pub fn set(&mut self, user: Name, hash: Option<PasswordHash>) {
         self.hashes.insert(user, hash);
     }
 
@@ -38,12 +39,15 @@ impl Users {
         peer_is_loopback: bool,
     ) -> Result<Name, &'static str> {
         let known = self.hashes.get(user);
+        let has_none = known.is_some_and(Option::is_none);
+        let known = known.and_then(Option::as_ref);
         let matches = known.unwrap_or(&self.decoy).matches(password);
         let known = Choice::from(u8::from(known.is_some()));
         let given = Choice::from(u8::from(!password.is_empty()));
         if !bool::from(matches & known & given) {
             return Err(match (bool::from(known), bool::from(given)) {
                 (_, false) => "empty password",
+                _ if has_none => "this user has no password",
                 (false, _) => "no such user",
                 _ => "wrong password",
             });
@@ -61,9 +65,10 @@ mod tests {
 
     fn users() -> Users {
         let mut users = Users::new([Name::from("guest")]);
-        users.set("guest".into(), PasswordHash::of(b"guest", [1, 2, 3, 4]));
-        users.set("app".into(), PasswordHash::of(b"secret", [5, 6, 7, 8]));
-        users.set("blank".into(), PasswordHash::of(b"", [0; 4]));
+        users.set("guest".into(), Some(PasswordHash::of(b"guest", [1, 2, 3, 4])));
+        users.set("app".into(), Some(PasswordHash::of(b"secret", [5, 6, 7, 8])));
+        users.set("blank".into(), Some(PasswordHash::of(b"", [0; 4])));
+        users.set("none".into(), None);
         users
     }
 
@@ -76,6 +81,7 @@ mod tests {
         assert_eq!(verify("app", b"secret "), Err("wrong password"));
         assert_eq!(verify("nobody", b"nobody's"), Err("no such user"));
         assert_eq!(verify("", b"x"), Err("no such user"));
+        assert_eq!(verify("none", b"nobody's"), Err("this user has no password"));
     }
 
     #[test]

@@ -37,12 +37,33 @@ impl Pattern {
 }
 
 fn compile(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text).size_limit(COMPILED_BYTES_MAX).build().map_err(|e| {
+    let text = literal_braces(text);
+    RegexBuilder::new(&text).size_limit(COMPILED_BYTES_MAX).build().map_err(|e| {
         // Its last line says what is wrong, those before it draw where.
         let all = e.to_string();
         let last = all.lines().last().unwrap_or_default();
         last.trim_start_matches("error: ").to_string()
     })
+}
+
+/// A brace that begins no repetition is itself, as in RabbitMQ's `^{username}\.`.
+fn literal_braces(text: &str) -> String {
+    let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+    for (at, _, _) in open_text(text).filter(|(_, c, _)| *c == '{') {
+        let inner = text.get(at + 1..).and_then(|rest| rest.split_once('}')).map(|(i, _)| i);
+        let counts = inner.is_some_and(|inner| {
+            let (least, most) = inner.split_once(',').unwrap_or((inner, ""));
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+            !least.is_empty() && digits(least) && digits(most)
+        });
+        if !counts {
+            out.push_str(text.get(from..at).unwrap_or_default());
+            out.push_str("\\{");
+            from = at + 1;
+        }
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
 }
 
 /// Look-aheads behind a leading `^`, each with whether it must match, and what follows them.
@@ -119,6 +140,12 @@ mod tests {
         let two = r"^(?!amq\.)(?!.*[(|)]tmp$)(?=.*eu).+$";
         assert!(matches(two, "orders-eu"));
         assert!(!matches(two, "orders-us") && !matches(two, "amq.eu") && !matches(two, "eu|tmp"));
+    }
+
+    #[test]
+    fn a_brace_that_counts_nothing_is_itself() {
+        assert!(matches(r"^{username}\.x{2}[{]$", "{username}.xx{"));
+        assert!(matches("^a{1,}{$", "aa{") && !matches("^a{2,3}$", "a"));
     }
 
     #[test]

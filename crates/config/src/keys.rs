@@ -148,13 +148,15 @@ settings! {
         data_dir: PathBuf = "./lockgate-data";
         /// What to listen on, each KIND=ADDRESS:PORT; naming any replaces the default.
         listeners: Vec<Listener> = "amqp=127.0.0.1:5672", flag "listen";
-        /// The virtual hosts that exist from the start.
+        /// The virtual hosts that are made at a start if they are not there.
         vhosts: Vec<String> = "/";
+        /// A definitions.json of RabbitMQ's that is taken in at every start.
+        load_definitions: Option<PathBuf> = "";
     }
 
     /// Who may come in.
     section auth Auth {
-        /// The user that exists from the start.
+        /// The first user, made where nobody is known yet.
         default_user: String = "guest";
         /// That user's password.
         default_pass: Secret = "guest";

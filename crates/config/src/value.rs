@@ -63,6 +63,16 @@ impl Setting for PathBuf {
     }
 }
 
+impl Setting for Option<PathBuf> {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.as_deref().unwrap_or(std::path::Path::new("")).to_string_lossy())
+    }
+}
+
 impl<T: Setting> Setting for Vec<T> {
     const LIST: bool = true;
 

@@ -249,7 +249,9 @@ impl<D: Disk> State<D> {
         while let Some((session, event)) = self.held.pop(committed) {
             self.stage(session, event);
         }
-        for (_, done, told) in self.done.extract_if(.., |(after, ..)| *after <= committed) {
+        for (_, done, told) in
+            self.done.extract_if(.., |(after, ..)| *after <= committed || self.planted)
+        {
             // Who asked may have gone.
             let _ = told.try_send(done);
         }

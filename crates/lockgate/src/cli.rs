@@ -28,6 +28,9 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Take in or give out definitions: users, virtual hosts, policies, queues and so on.
+    #[command(subcommand)]
+    Definitions(DefinitionsCommand),
     /// Look at a log on disk, with the broker stopped.
     #[command(subcommand)]
     Log(LogCommand),
@@ -43,6 +46,53 @@ pub enum ConfigCommand {
     },
     /// Print what would hold, secrets masked.
     Show(Flags),
+}
+
+/// What can be done with definitions, in RabbitMQ's format.
+#[derive(Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// Take in a file, into a running broker or a stopped one's data directory.
+    Import {
+        /// The file; - for standard input.
+        file: PathBuf,
+        /// Only what can be in this virtual host, and into it.
+        #[arg(long)]
+        vhost: Option<String>,
+        /// Whose.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Give out all there is.
+    Export {
+        /// The file; - for standard output.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Only what is in this virtual host.
+        #[arg(long)]
+        vhost: Option<String>,
+        /// Whose.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which broker is meant.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The configuration file, TOML [env: LOCKGATE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory [env: LOCKGATE_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+impl Place {
+    /// The same as settings.
+    pub fn flags(&self) -> Flags {
+        let given = self.data_dir.iter().map(|dir| ("data_dir", vec![dir.clone()])).collect();
+        Flags { config: self.config.clone(), given }
+    }
 }
 
 /// What can be done with a log.

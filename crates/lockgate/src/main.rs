@@ -11,6 +11,7 @@ mod log_register;
 mod log_text;
 mod logs;
 mod memory;
+mod office;
 mod serve;
 mod settings;
 mod signals;
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> Result<(), Fault> {
             let loaded = settings::load(&flags)?;
             print(&loaded.config.show())
         }
+        Command::Definitions(command) => office::run(command),
         Command::Log(command) => log_command::run(command),
     }
 }
@@ -61,5 +63,16 @@ pub(crate) fn print(text: &str) -> Result<(), Fault> {
             Err(Fault::other(format!("cannot write to standard output: {e}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Bytes that nobody could guess.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    use rustix::rand::{GetRandomFlags, getrandom};
+    let mut bytes = [0; N];
+    match getrandom(&mut bytes, GetRandomFlags::empty()) {
+        Ok(n) if n == N => Ok(bytes),
+        Ok(_) => Err(Fault::other("the system gives no random bytes")),
+        Err(e) => Err(Fault::other(format!("the system gives no random bytes: {e}"))),
     }
 }

@@ -4,9 +4,11 @@
 use crate::datadir::DataDir;
 use crate::door::Door;
 use crate::fault::Fault;
-use crate::{banner, log_command, logs, memory, print, settings, signals};
+use crate::office::{self, Desk, Founding, Office};
+use crate::{banner, log_command, logs, memory, print, random, settings, signals};
 use lockgate_amqp091::Amqp091;
 use lockgate_config::{Config, Durability, Kind, Loaded};
+use lockgate_definitions::Definitions;
 use lockgate_engine::{Engine, Level, OpenError};
 use lockgate_front::Front;
 use lockgate_model::{Name, Time};
@@ -28,7 +30,12 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
     let shutdown = CancellationToken::new();
     let listeners = listeners(config)?;
     let clock = Clock::start();
-    let engine = open(config, data.path(), clock.now())?;
+    let definitions = config.load_definitions.as_deref().map(office::load).transpose()?;
+    let (engine, founding) = open(config, data.path(), clock.now())?;
+    if let Err(fault) = furnish(&engine, config, definitions, &founding, clock) {
+        let _ = engine.stop();
+        return Err(fault);
+    }
     let server = Server::bind(listeners, net_settings(config)).map_err(Fault::listener);
     let server = match server {
         Ok(server) => server,
@@ -44,11 +51,16 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
         .thread_name("worker")
         .build()
         .map_err(|e| Fault::other(format!("cannot start the threads: {e}")))?;
+    let desk = Desk { engine: engine.clone(), clock, speaks: config.amqp.version.clone() };
+    let office = Office::open(data.path(), desk)
+        .map_err(|e| Fault::directory(format!("no socket for operators: {e}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), files, "serving");
     print(&banner::banner(&bound(&server), &data.shown()))?;
-    let door = Arc::new(Door::new(&config.auth, random()?));
+    let accounts = engine.clone();
+    let door = Arc::new(Door::new(&config.auth, move || accounts.accounts()));
     let run = server.run(engine.clone(), door, clock, shutdown);
     let stopped = runtime.block_on(run).map_err(|e| Fault::other(format!("cannot serve: {e}")))?;
+    drop(office);
     // Whatever tasks are left hang, and must not come between the log and its last sync.
     runtime.shutdown_background();
     engine.stop().map_err(|e| Fault::disk(format!("the log cannot be closed: {e}")))?;
@@ -56,8 +68,25 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Takes in the definitions that the configuration names, and the first user.
+fn furnish(
+    engine: &Engine,
+    config: &Config,
+    definitions: Option<Definitions>,
+    founding: &Founding,
+    clock: Clock,
+) -> Result<(), Fault> {
+    if let Some(definitions) = definitions {
+        let report = office::apply(engine, definitions, || clock.now()).map_err(Fault::other)?;
+        report.skipped.iter().for_each(|line| info!("definitions: passed over: {line}"));
+        report.bad.iter().for_each(|line| warn!("definitions: {line}"));
+        info!(taken = report.taken, bad = report.bad.len(), "definitions loaded");
+    }
+    office::found(engine, config, founding, clock.now())
+}
+
 /// Opens the engine on the data directory, and says what it found.
-fn open(config: &Config, data: &Path, now: Time) -> Result<Engine, Fault> {
+pub fn open(config: &Config, data: &Path, now: Time) -> Result<(Engine, Founding), Fault> {
     let started = std::time::Instant::now();
     let (engine, found) =
         Engine::open(data, engine_settings(config, now)?).map_err(|error| match &error {
@@ -81,7 +110,8 @@ fn open(config: &Config, data: &Path, now: Time) -> Result<Engine, Fault> {
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the log is open"
     );
-    Ok(engine)
+    let founding = Founding::look(&engine, found.vhosts);
+    Ok((engine, founding))
 }
 
 fn engine_settings(config: &Config, now: Time) -> Result<lockgate_engine::Settings, Fault> {
@@ -177,15 +207,4 @@ fn bound(server: &Server) -> Vec<(Kind, SocketAddr)> {
     let kind = |word: &str| settings::SERVED.iter().copied().find(|kind| kind.word() == word);
     let all = server.addresses().into_iter();
     all.filter_map(|(word, address)| Some((kind(&word)?, address))).collect()
-}
-
-/// Bytes that nobody could guess.
-fn random<const N: usize>() -> Result<[u8; N], Fault> {
-    use rustix::rand::{GetRandomFlags, getrandom};
-    let mut bytes = [0; N];
-    match getrandom(&mut bytes, GetRandomFlags::empty()) {
-        Ok(n) if n == N => Ok(bytes),
-        Ok(_) => Err(Fault::other("the system gives no random bytes")),
-        Err(e) => Err(Fault::other(format!("the system gives no random bytes: {e}"))),
-    }
 }

@@ -47,9 +47,8 @@ impl Broker {
         x: &crate::ledger::Exchange,
         all: &mut Vec<(Name, Binding)>,
     ) {
-        let mut ways: Vec<_> = x.ways.iter().collect();
-        ways.sort_unstable_by_key(|way| (way.target, &way.key, &way.arguments));
-        for way in ways {
+        let mut ways = Vec::new();
+        for way in &x.ways {
             let destination = match way.target {
                 Target::Queue(id) => {
                     let queue = self.ledger.queues.get(&id).filter(|q| q.owner.is_none());
@@ -60,9 +59,19 @@ impl Broker {
                     exchange.map(|x| Destination::Exchange(x.spec.name.clone()))
                 }
             };
-            let Some(destination) = destination else { continue };
-            let arguments = Table::decode(&way.arguments).unwrap_or_default();
-            let (source, key) = (x.spec.name.clone(), way.key.clone());
+            ways.extend(destination.map(|destination| (destination, &way.key, &way.arguments)));
+        }
+        // Not by ids, which tell when each was made.
+        ways.sort_unstable_by(|a, b| {
+            let order = |d: &Destination| match d {
+                Destination::Queue(name) => (0, name.clone()),
+                Destination::Exchange(name) => (1, name.clone()),
+            };
+            (order(&a.0), a.1, a.2).cmp(&(order(&b.0), b.1, b.2))
+        });
+        for (destination, key, arguments) in ways {
+            let arguments = Table::decode(arguments).unwrap_or_default();
+            let (source, key) = (x.spec.name.clone(), key.clone());
             all.push((vhost.clone(), Binding { source, destination, key, arguments }));
         }
     }

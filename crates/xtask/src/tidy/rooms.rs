@@ -61,6 +61,7 @@ pub(super) const ROOMS: &[Room] = &[
     front("kafka"),
     Room { name: "websocket", rooms: &["front", "model"], never: RUNTIMES, unspoken: WORLD },
     Room { name: "broker", rooms: &["model"], never: PURE, unspoken: WORLD },
+    Room { name: "definitions", rooms: &["model"], never: PURE, unspoken: WORLD },
     Room { name: "wal", rooms: &[], never: RUNTIMES_AND_NOM, unspoken: NO_SOCKETS },
     Room { name: "replica", rooms: &["wal"], never: RUNTIMES_AND_NOM, unspoken: WORLD },
     Room {
