@@ -48,7 +48,10 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
         let checked = match &**name {
             "x-expires" => millis(value, 1),
             "x-message-ttl" => millis(value, 0),
-            "x-max-length" | "x-max-length-bytes" | "x-delivery-limit" => count(value),
+            "x-max-length" | "x-max-length-bytes" => count(value),
+            // RabbitMQ 4's word for no limit.
+            "x-delivery-limit" if value.as_int() == Some(-1) => Ok(()),
+            "x-delivery-limit" => count(value),
             "x-delayed-retry-min" | "x-delayed-retry-max" | "x-consumer-timeout" => {
                 millis(value, 1)
             }
@@ -213,11 +216,12 @@ pub fn refusal(
 /// The first argument in which two declarations of a queue differ: name, received, current.
 pub fn difference(received: &Table, current: &Table) -> Option<(String, String, String)> {
     COMPARED.iter().find_map(|name| {
-        let of = |t: &Table| {
-            let classic = |v: &&Value| *name == "x-queue-type" && v.as_str() == Some("classic");
-            t.get(name).filter(|v| !classic(v)).cloned()
-        };
-        compare(name, of(received), of(current))
+        let is_classic =
+            |t: &Table| t.get(name).is_none_or(|kind| kind.as_str() == Some("classic"));
+        if *name == "x-queue-type" && is_classic(received) && is_classic(current) {
+            return None;
+        }
+        compare(name, received.get(name).cloned(), current.get(name).cloned())
     })
 }
 
