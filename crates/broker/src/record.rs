@@ -62,6 +62,8 @@ pub enum Record {
         sizes: Vec<(u32, u32)>,
         /// Items that say themselves how long they live, in milliseconds.
         lifetimes: Vec<(u32, u64)>,
+        /// Items that ask to be held back, and for how many milliseconds.
+        delays: Vec<(u32, u64)>,
     },
     Settled {
         queue: QueueId,

@@ -14,6 +14,8 @@ pub enum ExchangeKind {
     ConsistentHash,
     ModulusHash,
     Random,
+    RecentHistory,
+    Delayed,
 }
 
 impl ExchangeKind {
@@ -27,6 +29,8 @@ impl ExchangeKind {
             "x-consistent-hash" => ExchangeKind::ConsistentHash,
             "x-modulus-hash" => ExchangeKind::ModulusHash,
             "x-random" => ExchangeKind::Random,
+            "x-recent-history" => ExchangeKind::RecentHistory,
+            "x-delayed-message" => ExchangeKind::Delayed,
             _ => return None,
         })
     }
@@ -41,6 +45,8 @@ impl ExchangeKind {
             ExchangeKind::ConsistentHash => "x-consistent-hash",
             ExchangeKind::ModulusHash => "x-modulus-hash",
             ExchangeKind::Random => "x-random",
+            ExchangeKind::RecentHistory => "x-recent-history",
+            ExchangeKind::Delayed => "x-delayed-message",
         }
     }
 }
@@ -75,6 +81,19 @@ pub struct QueueSpec {
     pub auto_delete: bool,
     /// Arguments, kept and compared as given.
     pub arguments: Table,
+}
+
+impl QueueSpec {
+    /// A queue without a name and without anything else.
+    pub fn nameless(durable: bool) -> QueueSpec {
+        QueueSpec {
+            name: Name::default(),
+            durable,
+            exclusive: false,
+            auto_delete: false,
+            arguments: Table::default(),
+        }
+    }
 }
 
 /// What a binding leads to.

@@ -4,7 +4,7 @@ use super::Broker;
 use crate::dispatch::Lot;
 use crate::id::{PageId, Place, QueueId};
 use crate::journal::{BlockKey, Effects, Io, Journal};
-use crate::ledger::{Evicted, Line, Read, Wanted};
+use crate::ledger::{Evicted, Line, Read, Store, Wanted};
 use lockgate_model::Run;
 use std::sync::Arc;
 
@@ -23,6 +23,11 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) {
+        match self.ledger.queues.get(&queue).and_then(|q| q.store) {
+            None => {}
+            Some(Store::Delayed(_)) => return self.release(queue, journal, out),
+            Some(Store::Kept(_)) => return self.go_on_reminding(queue, journal, out),
+        }
         self.expire(queue, journal);
         self.bury(queue, journal, out);
         self.serve_waiting(queue, journal, out);
@@ -60,11 +65,16 @@ impl Broker {
         }
     }
 
+    /// How much of one queue may be in memory.
+    pub(super) fn resident_limit(&self) -> u64 {
+        let crowded = self.resident > self.settings.resident_max;
+        if crowded { RESIDENT_LEAST } else { self.settings.queue_resident }
+    }
+
     /// A queue with much in memory puts blocks away.
     pub(super) fn shrink(&mut self, queue: QueueId, out: &mut Effects) {
+        let limit = self.resident_limit();
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
-        let crowded = self.resident > self.settings.resident_max;
-        let limit = if crowded { RESIDENT_LEAST } else { self.settings.queue_resident };
         if q.line.resident() <= limit {
             return;
         }
@@ -85,6 +95,9 @@ impl Broker {
 
     /// The disk brought a block back.
     pub fn loaded(&mut self, key: BlockKey, run: Arc<Run>) {
+        if self.fetched(key, &run) {
+            return;
+        }
         let Some(q) = self.ledger.queues.get_mut(&key.queue) else { return };
         let before = q.line.resident();
         if q.line.arrived(key.first, run, &mut self.freed) {
@@ -96,6 +109,9 @@ impl Broker {
     /// The disk could not bring a block: the record at `place` was gone. False if
     /// that should not be.
     pub fn missed(&mut self, key: BlockKey, place: Place) -> bool {
+        if let Some(fine) = self.unfetched(key, place) {
+            return fine;
+        }
         let Some(q) = self.ledger.queues.get_mut(&key.queue) else { return true };
         self.dispatch.wake(key.queue);
         q.line.missed(key.first, place)

@@ -31,15 +31,14 @@ impl Broker {
         Ok((source, target, lasts))
     }
 
-    /// Adds (or removes) a binding. Adding one that is there and removing one that is not
-    /// are both fine.
-    pub(super) fn bind(
-        &mut self,
+    /// The way that is to be made (or removed), and whether that lasts. None if it is there
+    /// already (or not there): both are fine.
+    pub(super) fn plan_bind(
+        &self,
         session: SessionId,
         binding: &Binding,
         add: bool,
-        journal: &mut impl Journal,
-    ) -> Answered {
+    ) -> Result<Option<(Way, bool)>, Refusal> {
         let vhost = self.vhost_of(session)?;
         let to_default = matches!(&binding.destination, Destination::Exchange(x) if x.is_empty());
         if binding.source.is_empty() || to_default {
@@ -48,19 +47,30 @@ impl Broker {
         let ends = self.ends(session, vhost, binding);
         let (source, target, target_lasts) = match ends {
             // What leads from or to nothing is as unbound as can be.
-            Err(_) if !add => return Ok((Answer::Done, 0)),
+            Err(_) if !add => return Ok(None),
             ends => ends?,
         };
         if add {
-            check_binding(source.spec.kind, binding).map_err(Refusal::Limit)?;
+            check_binding(source.manner.chooses, binding).map_err(Refusal::Limit)?;
         }
         let (key, arguments) = (binding.key.clone(), binding.arguments.clone());
         let way = Way { source: source.id, target, key, arguments };
         let there = source.ways.contains(&way.identity());
-        if there == add {
+        Ok((there != add).then_some((way, source.spec.durable && target_lasts)))
+    }
+
+    /// Adds (or removes) a binding.
+    pub(super) fn bind(
+        &mut self,
+        session: SessionId,
+        binding: &Binding,
+        add: bool,
+        journal: &mut impl Journal,
+    ) -> Answered {
+        let Some((way, lasting)) = self.plan_bind(session, binding, add)? else {
             return Ok((Answer::Done, 0));
-        }
-        let (lasting, source) = (source.spec.durable && target_lasts, source.id);
+        };
+        let source = way.source;
         let change = if add { Change::Bound(way) } else { Change::Unbound(way) };
         let after = self.change(&change, lasting, journal);
         Ok((Answer::Done, after.max(self.prune(&[source], journal))))

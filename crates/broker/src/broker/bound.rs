@@ -89,6 +89,8 @@ impl Broker {
 
     /// Drops the oldest of a queue that holds more than it may.
     pub(super) fn trim_to_bound(&mut self, queue: QueueId, journal: &mut impl Journal) {
+        // Making room is what an exchange's own queue does all the time.
+        let counts = self.ledger.queues.get(&queue).is_some_and(|q| q.store.is_none());
         loop {
             let Some(q) = self.ledger.queues.get(&queue) else { return };
             if !q.rules.is_bounded() || q.rules.rejects() {
@@ -107,7 +109,8 @@ impl Broker {
             let count = excess.clamp(1, (to - from).min(u64::from(u32::MAX))) as u32;
             desk.took(&q.line, from, count, returned);
             let to = from + u64::from(count);
-            self.dropped += self.die(queue, from, to, Reason::MaxLength, journal);
+            let went = self.die(queue, from, to, Reason::MaxLength, journal);
+            self.dropped += if counts { went } else { 0 };
         }
     }
 }

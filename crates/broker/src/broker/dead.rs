@@ -121,25 +121,23 @@ impl Broker {
             let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
             let head = run.head(&run.items[0]);
             // Nobody is told if its exchange is not there.
-            let targets = self.route_keys(vhost, &letter.exchange, &keys, head);
-            let mut targets = targets.to_vec();
-            if targets.is_empty() && letter.at_least_once {
+            let mut reach = self.route_keys(vhost, &letter.exchange, &keys, head);
+            if reach.nowhere && letter.at_least_once {
                 return item - slice.item;
             }
-            targets.retain(|q| {
+            let round = |q: &QueueId| {
                 let name = self.ledger.queues.get(q).map(|q| &q.spec.name);
-                name.is_some_and(|name| !story.goes_round(name))
-            });
-            if targets.is_empty() {
-                self.letters_lost += 1;
-                continue;
+                name.is_none_or(|name| story.goes_round(name))
+            };
+            if reach.queues.iter().any(round) {
+                reach.queues = reach.queues.iter().filter(|q| !round(q)).copied().collect();
+                reach.nowhere = reach.queues.is_empty() && reach.delays.is_empty();
             }
-            let now = self.now;
-            let placed = self.place(&targets, &run, 0, 1, now, journal, out);
-            if placed.taken == 0 {
-                if letter.at_least_once {
-                    return item - slice.item;
-                }
+            let placed = self.send(&reach, &run, None, (0, 1), journal, out);
+            if placed.taken == 0 && letter.at_least_once {
+                return item - slice.item;
+            }
+            if reach.nowhere || placed.taken == 0 {
                 self.letters_lost += 1;
             }
         }

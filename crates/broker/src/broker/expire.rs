@@ -5,7 +5,7 @@ use crate::dispatch::Desk;
 use crate::dispatch::Reason;
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Line, base_of, lifetimes};
+use crate::ledger::{Line, Store, base_of, lifetimes};
 use lockgate_model::{Run, Time};
 
 impl Broker {
@@ -18,6 +18,12 @@ impl Broker {
         from: usize,
         to: usize,
     ) {
+        match self.ledger.queues.get(&queue).and_then(|q| q.store) {
+            None => {}
+            Some(Store::Delayed(_)) => return self.note_delays(queue, first, run, (from, to)),
+            // What is remembered lives until newer ones take its place.
+            Some(Store::Kept(_)) => return,
+        }
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
         let own =
             |i: &lockgate_model::Item| run.head(i).first().is_some_and(|flags| flags & 1 != 0);
@@ -38,12 +44,23 @@ impl Broker {
     /// Sees to it that the queue is looked at when something of it is due.
     pub(super) fn arm(&mut self, queue: QueueId) {
         let Some(q) = self.ledger.queues.get(&queue) else { return };
-        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        let Some(desk) = self.dispatch.desks.get(&queue) else { return };
         let unused = q.rules.idle.filter(|_| desk.subscribers.is_empty());
         let idle = unused.map(|ms| desk.used.millis().saturating_add(ms));
-        if let Some(ms) = idle.into_iter().chain(q.expiry.next()).chain(desk.due()).min()
-            && ms < desk.armed.unwrap_or(u64::MAX)
-        {
+        let next = idle.into_iter().chain(q.expiry.next()).chain(desk.due()).min();
+        // What could not go on in one turn goes on in the next.
+        let going = self.dispatch.releasing.get(&queue).is_some_and(|r| !r.due.is_empty());
+        let soonest = if q.store.is_some() { self.now.millis() + 1 } else { 0 };
+        let next = if going { Some(soonest) } else { next };
+        if let Some(ms) = next {
+            self.rouse(queue, ms.max(soonest));
+        }
+    }
+
+    /// Looks at the queue at that moment, or sooner.
+    pub(super) fn rouse(&mut self, queue: QueueId, ms: u64) {
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
+        if ms < desk.armed.unwrap_or(u64::MAX) {
             self.timers.insert((ms, queue));
             desk.armed = Some(ms);
         }
@@ -98,6 +115,9 @@ impl Broker {
     /// when they come back.
     pub(super) fn expire(&mut self, queue: QueueId, journal: &mut impl Journal) {
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        if q.store.is_some() {
+            return self.dispatch.wake(queue);
+        }
         let now = self.now.millis();
         if q.expiry.next().is_none_or(|first| first > now) {
             return;

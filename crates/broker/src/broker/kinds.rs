@@ -6,7 +6,14 @@ use crate::route::{HashOn, weight};
 use lockgate_model::{Binding, ExchangeKind, ExchangeSpec, Table, Value};
 
 /// Exchange arguments that two declarations of one exchange must agree on.
-pub const COMPARED: &[&str] = &["alternate-exchange", "hash-header", "hash-property", "x-hash-on"];
+pub const COMPARED: &[&str] = &[
+    "alternate-exchange",
+    "hash-header",
+    "hash-property",
+    "x-hash-on",
+    "x-recent-history-length",
+    "x-delayed-type",
+];
 
 /// Checks what a declaration says to its kind.
 pub fn check_kind(spec: &ExchangeSpec) -> Result<(), String> {
@@ -22,6 +29,41 @@ fn check_by(kind: ExchangeKind, spec: &ExchangeSpec) -> Result<(), String> {
         | ExchangeKind::Headers
         | ExchangeKind::ModulusHash
         | ExchangeKind::Random => Ok(()),
+        ExchangeKind::RecentHistory => check_length(&spec.arguments),
+        ExchangeKind::Delayed => check_delayed(spec),
+    }
+}
+
+/// How an exchange chooses that holds messages back: as another kind, which has its say too.
+fn check_delayed(spec: &ExchangeSpec) -> Result<(), String> {
+    let named = spec.arguments.get("x-delayed-type").and_then(Value::as_str);
+    match named.and_then(ExchangeKind::named).filter(|kind| *kind != ExchangeKind::Delayed) {
+        Some(kind) => check_by(kind, spec),
+        None => Err("Invalid argument, 'x-delayed-type' must be an existing exchange type".into()),
+    }
+}
+
+/// How many messages are kept.
+fn check_length(arguments: &Table) -> Result<(), String> {
+    const NAME: &str = "x-recent-history-length";
+    match arguments.get(NAME) {
+        None => Ok(()),
+        Some(value) if value.as_int().is_some_and(|n| n > 0) => Ok(()),
+        Some(value) => {
+            Err(format!("Invalid argument {}, '{NAME}' must be a positive integer", term(value)))
+        }
+    }
+}
+
+/// A value as RabbitMQ prints it.
+fn term(value: &Value) -> String {
+    match value {
+        Value::Text(bytes) | Value::Binary(bytes) => erlang(bytes),
+        Value::Bool(b) => b.to_string(),
+        Value::F32(n) => format!("{n:?}"),
+        Value::F64(n) => format!("{n:?}"),
+        Value::Void => "undefined".into(),
+        other => other.as_int().map_or_else(|| kind(other).to_string(), |n| n.to_string()),
     }
 }
 
@@ -47,7 +89,7 @@ fn check_hash(arguments: &Table) -> Result<(), String> {
     }
 }
 
-/// Checks a binding that is to leave an exchange of that kind.
+/// Checks a binding that is to leave an exchange that chooses like that kind.
 pub fn check_binding(kind: ExchangeKind, binding: &Binding) -> Result<(), String> {
     match kind {
         ExchangeKind::Headers => check_headers(&binding.arguments),

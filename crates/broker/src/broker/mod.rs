@@ -8,6 +8,7 @@ mod bindings;
 mod bound;
 mod copies;
 mod dead;
+mod delay;
 mod exchanges;
 mod expire;
 mod get;
@@ -21,12 +22,16 @@ mod overdue;
 mod policies;
 mod publish;
 mod queues;
+mod reach;
 mod recover;
+mod remind;
 mod returns;
 mod routes;
 mod settle;
+mod stores;
 mod subscribe;
 mod sure;
+mod together;
 mod vhosts;
 
 use crate::change::Change;
@@ -34,7 +39,7 @@ use crate::dice::Dice;
 use crate::dispatch::{Desk, Dispatch, Finder, SessionState};
 use crate::id::{PageId, QueueId};
 use crate::journal::{Effect, Effects, Io, Journal};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Queue, Store};
 use crate::record::{self};
 use lockgate_model::{
     Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
@@ -90,6 +95,10 @@ pub struct Counts {
     pub worn_out: u64,
     /// Subscriptions ended because they held something for too long.
     pub timed_out: u64,
+    /// Held back by exchanges until they are due.
+    pub delayed: u64,
+    /// Held back, and lost with the exchange that held them.
+    pub delayed_lost: u64,
 }
 
 /// The broker.
@@ -120,12 +129,17 @@ pub struct Broker {
     committed: u64,
     /// What is stored and not committed, of queues that care, in the order of the log.
     unsure: VecDeque<sure::Unsure>,
+    delayed_lost: u64,
     /// The latest time that anybody told.
     now: Time,
     /// When queues want to be looked at, in milliseconds.
     timers: BTreeSet<(u64, QueueId)>,
     /// Ends of subscriptions to be told when the command is answered.
     farewells: Vec<Effect>,
+    /// Bindings that wait for the disk.
+    reminders: Vec<remind::Reminder>,
+    /// Records are being written that belong together, since the log stood here.
+    grouped: Option<u64>,
     /// Replay only: records of a group whose end has not come yet.
     group: Option<Vec<recover::Kept>>,
 }
@@ -166,6 +180,9 @@ impl Broker {
             now: Time::default(),
             timers: BTreeSet::new(),
             farewells: Vec::new(),
+            reminders: Vec::new(),
+            grouped: None,
+            delayed_lost: 0,
             group: None,
             settings,
         }
@@ -191,14 +208,14 @@ impl Broker {
         self.pass_time(now);
         match command {
             Command::Publish { lane, run, confirm } => {
-                self.publish(session, lane, &run, confirm, now, journal, out);
+                self.publish(session, lane, &run, confirm, journal, out);
             }
             Command::Settle { lease, from, count, outcome } => {
                 self.settle(session, lease, from, count, outcome, journal);
             }
             Command::Ask { lane, ticket, request } => {
                 let asker = Asker { session, lane, ticket };
-                self.ask(asker, request, now, journal, out);
+                self.ask(asker, request, journal, out);
             }
             Command::Window(bytes) => self.widen(session, bytes),
             Command::Flow { lane, active } => self.flow(session, lane, active),
@@ -218,7 +235,6 @@ impl Broker {
         &mut self,
         asker: Asker,
         request: Request,
-        now: Time,
         journal: &mut impl Journal,
         out: &mut Effects,
     ) {
@@ -237,7 +253,12 @@ impl Broker {
                 self.delete_queue(asker.session, &name, if_unused, if_empty, journal, out)
             }
             Request::Purge(name) => self.purge(asker.session, &name, journal),
-            Request::Bind(binding) => self.bind(asker.session, &binding, true, journal),
+            Request::Bind(binding) => {
+                match self.bind_and_remind(asker, binding, journal, out) {
+                    Some(answered) => answered,
+                    None => return, // answered when the disk has brought what goes before
+                }
+            }
             Request::Unbind(binding) => self.bind(asker.session, &binding, false, journal),
             Request::Subscribe(subscription) => {
                 self.subscribe(asker.session, asker.lane, subscription)
@@ -257,7 +278,7 @@ impl Broker {
                 self.dispatch.revive_all(asker.session, Some(asker.lane));
                 Ok((Answer::Done, 0))
             }
-            Request::Commit(steps) => self.commit(asker, steps, now, journal, out),
+            Request::Commit(steps) => self.commit(asker, steps, journal, out),
         };
         self.answer(asker, answered, out);
     }
@@ -277,7 +298,6 @@ impl Broker {
         &mut self,
         asker: Asker,
         steps: Vec<Step>,
-        now: Time,
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> Answered {
@@ -286,24 +306,21 @@ impl Broker {
                 self.check_routes(asker.session, run)?;
             }
         }
-        self.log_settled(journal);
-        let begin = journal.append(record::kind::BEGIN, |_| {});
+        self.begin_group(journal);
         let mut whole = true;
         for step in steps {
             match step {
                 Step::Publish(run) => {
-                    whole &= self.publish(asker.session, asker.lane, &run, None, now, journal, out);
+                    whole &= self.publish(asker.session, asker.lane, &run, None, journal, out);
                 }
                 Step::Settle { lease, from, count, outcome } => {
                     self.settle(asker.session, lease, from, count, outcome, journal);
                 }
             }
         }
-        self.log_settled(journal);
-        let end = journal.append(record::kind::END, |_| {});
-        self.wait_together(begin.end(), end.end());
+        let end = self.end_group(journal);
         if whole {
-            Ok((Answer::Done, end.end()))
+            Ok((Answer::Done, end))
         } else {
             // A full queue says no only when it is asked; RabbitMQ says it in these words.
             Err(Refusal::Limit("partial tx completion".into()))
@@ -317,14 +334,21 @@ impl Broker {
             after =
                 journal.append(record::kind::MADE, |out| record::write_change(change, out)).end();
         }
-        if let Change::QueueDeleted { id } = change {
-            self.resident -= self.ledger.queues.get(id).map_or(0, |q| q.line.resident());
+        match change {
+            Change::QueueDeleted { id } => self.forget_line(*id),
+            Change::ExchangeDeleted { id } => self.close_stores(*id),
+            _ => {}
         }
         self.ledger.apply(change, journal, &mut self.freed);
-        if let Change::QueueDeclared { id, .. } = change {
-            let single = self.ledger.queues.get(id).is_some_and(|q| q.rules.single);
-            self.dispatch.desks.entry(*id).or_insert_with(|| Desk { single, ..Desk::default() });
-            self.touch(*id);
+        match change {
+            Change::QueueDeclared { id, .. } => {
+                let single = self.ledger.queues.get(id).is_some_and(|q| q.rules.single);
+                let desk = || Desk { single, ..Desk::default() };
+                self.dispatch.desks.entry(*id).or_insert_with(desk);
+                self.touch(*id);
+            }
+            Change::ExchangeDeclared { id, .. } => self.open_stores(*id),
+            _ => {}
         }
         after
     }
@@ -366,11 +390,16 @@ impl Broker {
 
     /// What is there, in numbers.
     pub fn counts(&self) -> Counts {
+        let named = || self.ledger.queues.values().filter(|q| q.store.is_none());
+        let delayed = |q: &&Queue| matches!(q.store, Some(Store::Delayed(_)));
+        let delayed = self.ledger.queues.values().filter(delayed);
         Counts {
             sessions: self.dispatch.sessions.len() as u64,
-            queues: self.ledger.queues.len() as u64,
+            queues: named().count() as u64,
             exchanges: self.ledger.exchanges.len() as u64,
-            messages: self.ledger.queues.values().map(|q| q.line.live()).sum(),
+            messages: named().map(|q| q.line.live()).sum(),
+            delayed: delayed.map(|q| q.line.live()).sum(),
+            delayed_lost: self.delayed_lost,
             resident: self.resident,
             unroutable: self.unroutable,
             expired: self.expired,

@@ -3,7 +3,7 @@
 
 use super::Broker;
 use super::copies::{Copies, copies, suspected};
-use super::routes::Routed;
+use super::reach::Reach;
 use super::sure::Unsure;
 use crate::dispatch::Lot;
 use crate::id::{QueueId, VhostId};
@@ -27,12 +27,12 @@ pub(super) struct Placed {
     /// So many of the first were taken by all of them.
     pub taken: usize,
     /// What their confirmation must wait for.
-    after: u64,
+    pub after: u64,
 }
 
 /// Where messages go.
 struct Steered {
-    queues: Arc<[QueueId]>,
+    reach: Reach,
     /// The end of those that go there.
     end: usize,
     /// What to give to the queues in place of the one message.
@@ -48,7 +48,6 @@ impl Broker {
         lane: Lane,
         run: &Arc<Run>,
         confirm: Option<Ticket>,
-        now: Time,
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> bool {
@@ -61,7 +60,7 @@ impl Broker {
         let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
         let mut at = 0;
         while at < run.items.len() {
-            let Steered { queues, end, stripped } = match self.steer(vhost, run, at) {
+            let Steered { reach, end, stripped } = match self.steer(vhost, run, at) {
                 Ok(steered) => steered,
                 Err(why) => {
                     flush(&mut confirms, session, lane, out);
@@ -72,14 +71,11 @@ impl Broker {
                     return false;
                 }
             };
-            let end = self.equals(&queues, run, at, end);
-            let mut placed = Placed { taken: end - at, after: 0 };
-            if queues.is_empty() {
+            let end = self.equals(&reach.queues, run, at, end);
+            if reach.nowhere {
                 self.unrouted(session, lane, run, at, end, out);
-            } else {
-                let (run, from, to) = stripped.as_ref().map_or((run, at, end), |own| (own, 0, 1));
-                placed = self.place(&queues, run, from, to, now, journal, out);
             }
+            let placed = self.send(&reach, run, stripped.as_ref(), (at, end), journal, out);
             confirmed(&mut confirms, placed.taken as u32, placed.after, session, lane, out);
             if placed.taken < end - at {
                 flush(&mut confirms, session, lane, out);
@@ -111,17 +107,14 @@ impl Broker {
 
     /// Where the items from `at` on go, as many as go alike.
     fn steer(&mut self, vhost: VhostId, run: &Arc<Run>, at: usize) -> Result<Steered, Refusal> {
-        let routed = self.route(vhost, run, at)?;
+        let reach = self.route(vhost, run, at)?;
         if suspected(run.head(&run.items[at])) {
             let Copies { keys, stripped } = copies(run, at)?;
-            let queues = self.route_copies(vhost, run, at, &keys);
-            return Ok(Steered { queues, end: at + 1, stripped: stripped.map(Arc::new) });
+            let reach = self.route_copies(vhost, run, at, &keys);
+            return Ok(Steered { reach, end: at + 1, stripped: stripped.map(Arc::new) });
         }
-        let (queues, end) = match routed {
-            Routed::All(queues) => (queues, alike(run, at)),
-            Routed::One(queues) => (queues, at + 1),
-        };
-        Ok(Steered { queues, end, stripped: None })
+        let end = if reach.lasting { alike(run, at) } else { at + 1 };
+        Ok(Steered { reach, end, stripped: None })
     }
 
     /// The end of those items from `at` on that have one rank wherever they go.

@@ -6,7 +6,7 @@ use crate::change::Change;
 use crate::dispatch::Desk;
 use crate::id::{Place, QueueId, Target, VhostId};
 use crate::journal::Journal;
-use crate::ledger::{Cursors, Extent, NUMBER_MAX, Queue, Rank, base_of};
+use crate::ledger::{Cursors, Extent, NUMBER_MAX, Queue, Rank, Store, base_of};
 use crate::ranges::Ranges;
 use crate::record::{self, Record, kind};
 use crate::way::Way;
@@ -55,9 +55,10 @@ impl Broker {
             Record::Made(change) => {
                 self.change(&change, false, journal);
             }
-            Record::Enqueued { targets, at, sizes, lifetimes } => {
+            Record::Enqueued { targets, at, sizes, lifetimes, delays } => {
                 self.restore_entries(&targets, &sizes, place, journal)?;
                 self.restore_expiry(&targets, at, sizes.len() as u64, &lifetimes);
+                self.restore_delays(&targets, at, sizes.len() as u64, &delays);
             }
             Record::Due { queue, due } => {
                 if let Some(q) = self.ledger.queues.get_mut(&queue) {
@@ -147,6 +148,9 @@ impl Broker {
     ) {
         for (queue, first) in targets {
             let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
+            if q.store.is_some() {
+                continue;
+            }
             let limit = q.rules.lifetime;
             if let Some(ms) = limit {
                 q.expiry.note(at.millis().saturating_add(ms), *first, first + count);
@@ -154,6 +158,28 @@ impl Broker {
             for (n, ms) in own.iter().filter(|(_, ms)| limit.is_none_or(|limit| *ms < limit)) {
                 let entry = first + u64::from(*n);
                 q.expiry.note(at.millis().saturating_add(*ms), entry, entry + 1);
+            }
+        }
+    }
+
+    /// What an exchange holds back is due as long after the record as it asked for.
+    fn restore_delays(
+        &mut self,
+        targets: &[(QueueId, u64)],
+        at: Time,
+        count: u64,
+        own: &[(u32, u64)],
+    ) {
+        for (queue, first) in targets {
+            let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
+            if !matches!(q.store, Some(Store::Delayed(_))) {
+                continue;
+            }
+            let mut own = own.iter().peekable();
+            for n in 0..count {
+                let asked = own.next_if(|(asks, _)| u64::from(*asks) == n);
+                let ms = asked.map_or(0, |(_, ms)| *ms);
+                q.expiry.note(at.millis().saturating_add(ms), first + n, first + n + 1);
             }
         }
     }
@@ -286,7 +312,7 @@ impl Broker {
         }
         let mut queues: Vec<_> = self.ledger.queues.values().filter(|q| q.is_logged()).collect();
         queues.sort_unstable_by_key(|q| q.id);
-        for q in &queues {
+        for q in queues.iter().filter(|q| q.store.is_none()) {
             let (vhost, id, spec) = (q.vhost, q.id, q.spec.clone());
             made(&Change::QueueDeclared { vhost, id, spec, owner: None });
         }

@@ -5,12 +5,14 @@ mod desk;
 mod groups;
 mod lease;
 mod ready;
+mod releasing;
 mod serve;
 mod session;
 
 pub use desk::{Death, Desk, Lent, Reason, Subscriber, Waiting};
 pub use groups::{Finder, Group, Holder, Verdict};
 pub use lease::Lease;
+pub use releasing::Releasing;
 pub use serve::Lot;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};
 
@@ -38,6 +40,8 @@ pub struct Dispatch {
     pub now: Time,
     /// Counts leases: their ids are used again.
     pub next_serial: u64,
+    /// Queues of delayed messages of which something is due.
+    pub releasing: ById<QueueId, Releasing>,
 }
 
 impl Dispatch {

@@ -1,5 +1,6 @@
 //! An exchange: its declaration and the ways that lead out of it.
 
+use super::manner::Manner;
 use super::policies::Applied;
 use crate::id::{ExchangeId, VhostId};
 use crate::route::Table as RouteTable;
@@ -16,6 +17,8 @@ pub struct Exchange {
     pub vhost: VhostId,
     /// As declared.
     pub spec: ExchangeSpec,
+    /// What it does beside sending on.
+    pub manner: Manner,
     /// All ways out.
     pub ways: HashSet<WayKey>,
     /// The same, arranged for matching.

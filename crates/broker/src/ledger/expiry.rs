@@ -1,6 +1,6 @@
-//! When entries expire: ranges of numbers under the moment they are due.
+//! When entries are due: to expire, or to go on. Flat and ordered, so that a million entries
+//! with a million moments cost little more than their numbers.
 
-use crate::ranges::Ranges;
 use lockgate_model::{Glance, Run};
 use std::collections::BTreeMap;
 
@@ -8,38 +8,51 @@ use std::collections::BTreeMap;
 /// costs one range.
 const GRAIN_MS: u64 = 8;
 
-/// What a queue's entries are due.
+/// What a queue's entries are due: the moment and the first of a range -> how many.
 #[derive(Debug, Default)]
-pub struct Expiry(BTreeMap<u64, Ranges>);
+pub struct Expiry(BTreeMap<(u64, u64), u32>);
 
 impl Expiry {
     /// Entries `from..to` are due at `ms`.
     pub fn note(&mut self, ms: u64, from: u64, to: u64) {
         // What is never due is due at the last moment there is.
         let ms = ms.checked_next_multiple_of(GRAIN_MS).unwrap_or(u64::MAX);
-        self.0.entry(ms).or_default().insert(from, to);
+        let (mut at, mut from) = (from, from);
+        if let Some(((_, first), count)) = self.0.range((ms, 0)..=(ms, from)).next_back()
+            && first + u64::from(*count) >= from
+        {
+            (from, at) = (*first, at.max(first + u64::from(*count)));
+        }
+        // A range longer than a count can say is more than one.
+        while at < to {
+            let end = to.min(from + u64::from(u32::MAX));
+            self.0.insert((ms, from), (end - from) as u32);
+            (from, at) = (end, end);
+        }
     }
 
     /// When the first are due.
     pub fn next(&self) -> Option<u64> {
-        self.0.keys().next().copied()
+        self.0.keys().next().map(|(ms, _)| *ms)
+    }
+
+    /// Takes the first range that is due at `now`.
+    pub fn pop_due(&mut self, now: u64) -> Option<(u64, u64)> {
+        let first = self.0.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((_, from), count) = first.remove_entry();
+        Some((from, from + u64::from(count)))
     }
 
     /// Takes what is due at `now`.
     pub fn take_due(&mut self, now: u64) -> Vec<(u64, u64)> {
-        let mut due = Vec::new();
-        while let Some(first) = self.0.first_entry()
-            && *first.key() <= now
-        {
-            due.extend(first.remove().iter());
-        }
-        due
+        std::iter::from_fn(|| self.pop_due(now)).collect()
     }
 
     /// Forgets what is due first of entries that are settled, which it often is.
     pub fn prune(&mut self, is_past: impl Fn(u64) -> bool) {
+        let past = |from: u64, count: u32| is_past(from + u64::from(count) - 1);
         while let Some(first) = self.0.first_entry()
-            && first.get().iter().all(|(_, to)| is_past(to - 1))
+            && past(first.key().1, *first.get())
         {
             first.remove();
         }
@@ -47,7 +60,7 @@ impl Expiry {
 
     /// All of it, for snapshots.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
-        self.0.iter().flat_map(|(ms, ranges)| ranges.iter().map(|(from, to)| (*ms, from, to)))
+        self.0.iter().map(|((ms, from), count)| (*ms, *from, from + u64::from(*count)))
     }
 }
 

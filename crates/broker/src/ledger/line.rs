@@ -16,7 +16,7 @@ pub use rank::Rank;
 
 use super::block::Extent;
 use crate::id::{PageId, Place};
-use crate::journal::Journal;
+use crate::journal::{Journal, Part};
 use crate::ranges::Ranges;
 use lockgate_model::{Malformed, Run};
 use smallvec::{SmallVec, smallvec};
@@ -239,6 +239,16 @@ impl Line {
         if let Some(rank) = self.rank_mut(from) {
             rank.want(from, ahead, fetch);
         }
+    }
+
+    /// Where the log alone holds entries: see `Rank::logged_parts`.
+    pub fn logged_parts(&self, from: u64, to: u64) -> Option<Vec<Part>> {
+        self.rank(from)?.logged_parts(from, to)
+    }
+
+    /// Puts away the block that an entry is in, if it is sealed and in memory.
+    pub fn put_away(&mut self, entry: u64, page: PageId) -> Option<Evicted> {
+        self.rank_mut(entry)?.put_away(entry, page)
     }
 
     /// A block could not be brought: see `Rank::missed`.

@@ -3,20 +3,23 @@
 
 mod attempts;
 mod block;
+mod delay;
 mod exchange;
 mod expiry;
 mod govern;
 mod line;
+mod manner;
 mod policies;
 mod queue;
 mod register;
 mod rules;
 
-pub use attempts::Attempts;
 pub use block::{Extent, NUMBER_MAX};
+pub use delay::{delay, turn_round};
 pub use exchange::Exchange;
-pub use expiry::{Expiry, lifetime, lifetimes};
+pub use expiry::{lifetime, lifetimes};
 pub use line::{Cursors, Evicted, Line, Logged, Rank, Read, Slice, Wanted, base_of, rank_of};
+pub use manner::{Manner, Store};
 pub use policies::{Applied, Policies, age_seconds};
 pub use queue::Queue;
 pub use register::Register;
@@ -107,7 +110,7 @@ impl Ledger {
             Change::ExchangeDeclared { vhost, id, spec } => {
                 self.declare_exchange(*vhost, *id, spec)
             }
-            Change::ExchangeDeleted { id } => self.delete_exchange(*id),
+            Change::ExchangeDeleted { id } => self.delete_exchange(*id, journal, pages),
             Change::QueueDeclared { vhost, id, spec, owner } => {
                 self.declare_queue(*vhost, *id, spec);
                 if let Some(q) = self.queues.get_mut(id) {
@@ -153,12 +156,22 @@ impl Ledger {
         self.took(id.0);
         let Some(v) = self.vhosts.get_mut(&vhost) else { return };
         v.exchanges.insert(spec.name.clone(), id);
+        let manner = Manner::of(spec);
+        for store in manner.stores(id) {
+            self.took(store.id().0);
+            let rules = Rules { length_max: manner.keeps_in(store), ..Rules::default() };
+            let mut queue = Queue::new(store.id(), vhost, QueueSpec::nameless(spec.durable));
+            queue.store = Some(store);
+            queue.obey(rules);
+            self.queues.entry(store.id()).or_insert(queue);
+        }
         self.exchanges.entry(id).or_insert_with(|| Exchange {
             id,
             vhost,
+            table: RouteTable::new(manner.chooses, &spec.arguments),
+            manner,
             spec: spec.clone(),
             ways: HashSet::new(),
-            table: RouteTable::new(spec.kind, &spec.arguments),
             inbound: HashSet::new(),
             alternate: None,
             policies: Applied::default(),
@@ -170,25 +183,20 @@ impl Ledger {
         self.took(id.0);
         let Some(v) = self.vhosts.get_mut(&vhost) else { return };
         v.queues.insert(spec.name.clone(), id);
-        let queue = self.queues.entry(id).or_insert_with(|| Queue {
-            id,
-            vhost,
-            spec: spec.clone(),
-            rules: Rules::default(),
-            owner: None,
-            line: Line::default(),
-            attempts: Attempts::default(),
-            seen: Cursors::default(),
-            expiry: Expiry::default(),
-            inbound: HashSet::new(),
-            policies: Applied::default(),
-        });
+        let make = || Queue::new(id, vhost, spec.clone());
+        let queue = self.queues.entry(id).or_insert_with(make);
         queue.obey(Rules::of(&spec.arguments));
         self.govern_queue(id, 0);
     }
 
-    fn delete_exchange(&mut self, id: ExchangeId) {
+    fn delete_exchange(
+        &mut self,
+        id: ExchangeId,
+        journal: &mut impl Journal,
+        pages: &mut Vec<PageId>,
+    ) {
         let Some(x) = self.exchanges.remove(&id) else { return };
+        x.manner.stores(id).for_each(|store| self.delete_queue(store.id(), journal, pages));
         if let Some(v) = self.vhosts.get_mut(&x.vhost) {
             v.exchanges.remove(&x.spec.name);
         }

@@ -3,6 +3,7 @@
 use super::attempts::Attempts;
 use super::expiry::Expiry;
 use super::line::{Cursors, Line};
+use super::manner::Store;
 use super::policies::Applied;
 use super::rules::Rules;
 use crate::id::{ExchangeId, PageId, QueueId, VhostId};
@@ -26,6 +27,8 @@ pub struct Queue {
     pub policies: Applied,
     /// The session it is exclusive to.
     pub owner: Option<SessionId>,
+    /// What it is for if an exchange owns it: then it has no name and nobody sees it.
+    pub store: Option<Store>,
     /// Its entries.
     pub line: Line,
     /// When its entries are due.
@@ -39,6 +42,24 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// An empty queue.
+    pub fn new(id: QueueId, vhost: VhostId, spec: QueueSpec) -> Queue {
+        Queue {
+            id,
+            vhost,
+            spec,
+            rules: Rules::default(),
+            policies: Applied::default(),
+            owner: None,
+            store: None,
+            line: Line::default(),
+            attempts: Attempts::default(),
+            seen: Cursors::default(),
+            expiry: Expiry::default(),
+            inbound: HashSet::new(),
+        }
+    }
+
     /// Entries `from..to` of one rank are done with. Returns how many there were.
     pub fn settle(
         &mut self,

@@ -2,7 +2,7 @@
 
 use super::{Change, Record, kind, tag};
 use crate::id::{ExchangeId, Place, QueueId, Target, VhostId};
-use crate::ledger::{Extent, lifetime};
+use crate::ledger::{Extent, delay, lifetime};
 use crate::way::Way;
 use bytes::Bytes;
 use lockgate_model::{ExchangeKind, ExchangeSpec, Malformed, Name, QueueSpec, Table, Time};
@@ -16,8 +16,8 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::MADE => Record::Made(r.change()?),
         kind::ENQUEUED => {
             let (targets, at) = (r.targets()?, Time(r.u64()?));
-            let (sizes, lifetimes) = r.messages()?;
-            Record::Enqueued { targets, at, sizes, lifetimes }
+            let Messages { sizes, lifetimes, delays } = r.messages()?;
+            Record::Enqueued { targets, at, sizes, lifetimes, delays }
         }
         kind::SETTLED => Record::Settled { queue: QueueId(r.u32()?), ranges: r.ranges()? },
         kind::MOVED => {
@@ -62,6 +62,15 @@ pub fn entries(snapshot: &[u8]) -> impl Iterator<Item = Result<(u8, &[u8]), Malf
         }
         Some(found)
     })
+}
+
+/// What a record says of its messages: their sizes, and which of them (by place) ask for a
+/// lifetime or a delay.
+#[derive(Default)]
+struct Messages {
+    sizes: Vec<(u32, u32)>,
+    lifetimes: Vec<(u32, u64)>,
+    delays: Vec<(u32, u64)>,
 }
 
 /// A cursor over a record's body that never reads past it.
@@ -122,26 +131,24 @@ impl<'a> Reader<'a> {
         (0..n).map(|_| Ok((QueueId(self.u32()?), self.u64()?))).collect()
     }
 
-    /// The messages' sizes, and the lifetimes of those that have one of their own.
-    #[allow(clippy::type_complexity)] // two lists, named above
-    fn messages(&mut self) -> Result<(Vec<(u32, u32)>, Vec<(u32, u64)>), Malformed> {
+    fn messages(&mut self) -> Result<Messages, Malformed> {
         let count = self.count(10)?;
         let heads = self.take(count * 10)?;
-        let (mut sizes, mut lifetimes) = (Vec::with_capacity(count), Vec::new());
-        for (n, h) in heads.chunks_exact(10).enumerate() {
+        let mut all = Messages { sizes: Vec::with_capacity(count), ..Messages::default() };
+        for (n, h) in (0u32..).zip(heads.chunks_exact(10)) {
             let head = u32::from_le_bytes([h[2], h[3], h[4], h[5]]);
             let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
             if h[0] & 1 != 0 {
                 let [exchange, a, b] = self.array()?;
                 self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
             }
-            if let Some(ms) = lifetime(self.take(head as usize)?) {
-                lifetimes.push((n as u32, ms));
-            }
+            let properties = self.take(head as usize)?;
+            all.lifetimes.extend(lifetime(properties).map(|ms| (n, ms)));
+            all.delays.extend(delay(properties).map(|ms| (n, ms)));
             self.take(body as usize)?;
-            sizes.push((head, body));
+            all.sizes.push((head, body));
         }
-        Ok((sizes, lifetimes))
+        Ok(all)
     }
 
     fn sizes(&mut self) -> Result<Vec<(u64, Vec<u32>)>, Malformed> {

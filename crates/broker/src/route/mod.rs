@@ -52,7 +52,10 @@ impl Table {
     pub fn new(kind: ExchangeKind, arguments: &Arguments) -> Table {
         match kind {
             ExchangeKind::Direct => Table::Direct(HashMap::default()),
-            ExchangeKind::Fanout => Table::Fanout(HashMap::default()),
+            // What holds messages back chooses by another kind; this is none of its own.
+            ExchangeKind::Fanout | ExchangeKind::RecentHistory | ExchangeKind::Delayed => {
+                Table::Fanout(HashMap::default())
+            }
             ExchangeKind::Topic => Table::Topic(Trie::default()),
             ExchangeKind::Headers => Table::Headers(Headers::default()),
             ExchangeKind::ConsistentHash => Table::Ring(HashOn::of(arguments), Ring::default()),

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KEYS: u64 = 60_000;
+    const KEYS: u64 = 30_000;
 
     fn q(n: u32) -> Target {
         Target::Queue(QueueId(n))
@@ -202,6 +202,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         /// Whoever comes (or goes) takes (or leaves) keys; nobody else's move.
         #[test]
         fn only_who_comes_or_goes_moves_keys(
@@ -219,7 +220,7 @@ mod tests {
             if weight > 0 {
                 after.add(q(changed), name_hash(q(changed), &format!("queue-{changed}")), weight);
             }
-            for n in 0..2_000u64 {
+            for n in 0..400u64 {
                 let (was, is) = (before.find(mix(n)), after.find(mix(n)));
                 prop_assert!(was == is || was == Some(q(changed)) || is == Some(q(changed)));
                 prop_assert!(weight != weights[changed as usize] || was == is, "the order shows");

@@ -4,7 +4,7 @@
 pub mod house;
 
 use bytes::Bytes;
-use lockgate_broker::{Broker, Effects, NoJournal, Settings};
+use lockgate_broker::{Broker, Effects, Io, NoJournal, Settings};
 use lockgate_model::*;
 use std::sync::Arc;
 
@@ -17,12 +17,19 @@ pub struct World(pub Broker, u64);
 impl World {
     /// A broker with these queues.
     pub fn with(queues: &[&str]) -> World {
-        let settings = Settings {
-            queue_resident: 1 << 20,
-            resident_max: 1 << 30,
-            seed: 1,
-            ..Settings::default()
-        };
+        World::made(
+            Settings {
+                queue_resident: 1 << 20,
+                resident_max: 1 << 30,
+                seed: 1,
+                ..Settings::default()
+            },
+            queues,
+        )
+    }
+
+    /// The same, with settings of one's own.
+    pub fn made(settings: Settings, queues: &[&str]) -> World {
         let mut world = World(Broker::new(settings), 0);
         world.0.make_vhost("/", &mut NoJournal);
         world.0.connect(ME);
@@ -34,10 +41,15 @@ impl World {
     }
 
     pub fn run(&mut self, command: Command) -> Vec<Event> {
+        self.both(command).0
+    }
+
+    /// What a command tells, and what it asks of the disk.
+    pub fn both(&mut self, command: Command) -> (Vec<Event>, Vec<Io>) {
         let mut out = Effects::default();
         self.0.handle(ME, command, NOW, &mut NoJournal, &mut out);
         self.0.deliver(&mut NoJournal, &mut out);
-        out.events.into_iter().map(|e| e.event).collect()
+        (out.events.into_iter().map(|e| e.event).collect(), out.io)
     }
 
     pub fn ask(&mut self, request: Request) -> Result<Answer, Refusal> {

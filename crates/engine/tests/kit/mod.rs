@@ -232,3 +232,37 @@ impl Client {
         self.port.submit(&mut vec![settle], NOW);
     }
 }
+
+impl Client {
+    /// A durable exchange.
+    pub fn declare_exchange(&mut self, name: &str, kind: ExchangeKind, arguments: Table) {
+        let (durable, auto_delete, internal) = (true, false, false);
+        let name = name.into();
+        let spec = ExchangeSpec { name, kind, durable, auto_delete, internal, arguments };
+        self.ask(Request::DeclareExchange(spec));
+    }
+
+    pub fn bind(&mut self, exchange: &str, queue: &str) {
+        let (source, destination) = (exchange.into(), Destination::Queue(queue.into()));
+        let (key, arguments) = (Default::default(), Table::default());
+        self.ask(Request::Bind(Binding { source, destination, key, arguments }));
+    }
+
+    /// Publishes message `n` with these headers to an exchange, persistent, to be confirmed
+    /// under the ticket.
+    pub fn publish_to(&mut self, exchange: &str, n: u64, size: usize, headers: Table, ticket: u64) {
+        let mut head = Vec::new();
+        let headers = Some(headers);
+        Properties { headers, delivery_mode: Some(2), ..Properties::default() }.encode(&mut head);
+        let mut body = vec![n as u8; size.max(8)];
+        body[..8].copy_from_slice(&n.to_be_bytes());
+        let run = Arc::new(Run::single(exchange, b"", &head, &body, false));
+        let confirm = Some(Ticket(ticket));
+        self.port.submit(&mut vec![Command::Publish { lane: Lane(1), run, confirm }], NOW);
+    }
+
+    /// All that is in a queue, taken out.
+    pub fn drain(&mut self, queue: &str) -> Vec<u64> {
+        std::iter::from_fn(|| self.get(queue)).map(|(n, _)| n).collect()
+    }
+}

@@ -88,6 +88,30 @@ impl Rank {
         Some(if logged { Evicted::Dropped } else { Evicted::Stored(run) })
     }
 
+    /// Puts away the block that the entry is in, if it is sealed and in memory.
+    pub fn put_away(&mut self, entry: u64, page: PageId) -> Option<Evicted> {
+        let i = self.index_of(entry);
+        let block = self.blocks.get_mut(i)?;
+        let Body::Here(run) = &block.body else { return None };
+        self.resident -= run.bytes.len() as u64;
+        let (run, logged) = (Arc::clone(run), block.is_logged());
+        block.body = Body::Away((!logged).then_some(page));
+        Some(if logged { Evicted::Dropped } else { Evicted::Stored(run) })
+    }
+
+    /// Where the log holds the entries from `from` on, up to `to`, the end of their block or
+    /// one that is settled. None unless the log alone has that block.
+    pub fn logged_parts(&self, from: u64, to: u64) -> Option<Vec<Part>> {
+        let block = self.blocks.get(self.index_of(from))?;
+        if !matches!(block.body, Body::Away(None)) || !block.is_logged() {
+            return None;
+        }
+        let to = to.min(self.gone.next_start(from).unwrap_or(u64::MAX));
+        let cuts = block.extents.iter().filter_map(|e| e.cut(from, to));
+        let part = |e: Extent| Part { place: Some(e.place), skip: e.skip, count: e.count };
+        Some(cuts.map(part).collect())
+    }
+
     /// The first of these blocks that is in memory for good. Behind one that is away all
     /// are: they are put away in this order.
     fn first_here(&self, order: impl Iterator<Item = usize>) -> Option<usize> {
