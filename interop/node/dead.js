@@ -1,7 +1,7 @@
 // amqplib: dead letters: why, where to, what they say of their deaths, and that they come back counted.
 
-import { bodies, connected, exchange, Inbox, letterBox, needs, olderThan, own, ready, send } from './kit.js';
-import { expect, unique } from './suite.js';
+import { bodies, connected, exchange, Inbox, kept, letterBox, needs, olderThan, own, ready, send } from './kit.js';
+import { expect, unique, waitUntil } from './suite.js';
 
 // x-death without its times.
 export function deaths({ properties }) {
@@ -105,10 +105,32 @@ connected('circle-without-a-rejection-is-cut', async (connection, channel) => {
   expect([await ready(channel, first), await ready(channel, second)], [0, 0]);
 });
 
+connected('letters-at-least-once', async (connection, channel) => {
+  await kept(connection, { 'x-queue-type': 'quorum' }, (grave) => kept(connection, {
+    'x-queue-type': 'quorum', 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': grave,
+    'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish', 'x-message-ttl': 100,
+  }, async (queue) => {
+    const wanted = Array.from({ length: 20 }, (_, number) => String(number));
+    await send(channel, queue, wanted, { persistent: true });
+    const letters = await Inbox.at(connection, grave, { noAck: true });
+    expect(await letters.texts(20), wanted);
+    expect(deaths(letters.got[0]), [death(1, 'expired', queue)]);
+    await waitUntil(async () => (await ready(channel, queue)) === 0, 'the originals gone');
+  }));
+});
+
 connected('max-length-drops-the-oldest', async (_, channel) => {
   const queue = await own(channel, { 'x-max-length': 3 });
   await send(channel, queue, ['1', '2', '3', '4', '5']);
   expect(await bodies(channel, queue), ['3', '4', '5']);
+});
+
+connected('max-length-bytes-drops-the-oldest', async (_, channel) => {
+  const queue = await own(channel, { 'x-max-length-bytes': 1000 });
+  await send(channel, queue, ['a'.repeat(400), 'b'.repeat(400), 'c'.repeat(200)], { headers: { long: 'h'.repeat(2000) } });
+  expect(await ready(channel, queue), 3, 'bodies of just that many bytes');
+  await send(channel, queue, 'd');
+  expect((await bodies(channel, queue)).map((body) => body[0]), ['b', 'c', 'd']);
 });
 
 connected('reject-publish-tells-the-publisher', async (_, channel) => {

@@ -2,6 +2,7 @@
 
 import './dead.js';
 import './exchanges.js';
+import './groups.js';
 import './order.js';
 import './refusals.js';
 import './time.js';

@@ -4,6 +4,7 @@ import os
 import time
 
 from celery import Celery
+from kombu import Exchange, Queue
 
 app = Celery("interop", broker=os.environ["INTEROP_URL"], backend=os.environ["CELERY_RESULTS"])
 app.conf.update(
@@ -13,6 +14,22 @@ app.conf.update(
     broker_transport_options={"confirm_publish": True},
     worker_prefetch_multiplier=2,
 )
+
+
+def offer_kinds(app, name):
+    """Queues with priorities, and a quorum queue, whose countdowns wait in the broker."""
+    app.conf.update(
+        task_queues=[
+            Queue(f"{name}.ranked", Exchange(f"{name}.ranked", "topic"), f"{name}.ranked", queue_arguments={"x-max-priority": 10}),
+            Queue(f"{name}.quorum", Exchange(f"{name}.quorum", "topic"), f"{name}.quorum", queue_arguments={"x-queue-type": "quorum"}),
+        ],
+        task_default_queue=f"{name}.quorum", task_default_exchange=f"{name}.quorum", task_default_exchange_type="topic",
+        task_default_routing_key=f"{name}.quorum", task_acks_late=True, worker_prefetch_multiplier=1,
+    )
+
+
+if os.environ.get("CELERY_KINDS"):
+    offer_kinds(app, os.environ["CELERY_QUEUE"])
 
 
 @app.task
@@ -43,3 +60,17 @@ def late(self, marks):
     if runs == 1:
         time.sleep(600)
     return runs, self.request.delivery_info["redelivered"]
+
+
+@app.task
+def wait_for(gate):
+    """Keeps the worker busy until a file is there."""
+    while not os.path.exists(gate):
+        time.sleep(0.02)
+
+
+@app.task
+def note(marks, text):
+    """Leaves a mark of when it ran."""
+    with open(marks, "a", encoding="utf-8") as file:
+        file.write(f"{text} {time.time()}\n")

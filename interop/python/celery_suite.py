@@ -1,4 +1,4 @@
-"""Real Celery worker processes: results, chords, retries, acks_late under SIGKILL, remote control, reconnection."""
+"""Real Celery worker processes: results, chords, retries, acks_late under SIGKILL, remote control, priorities, delays, reconnection."""
 
 import ctypes
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 folder = tempfile.TemporaryDirectory(prefix="interop-celery-")
@@ -15,7 +16,7 @@ Path(folder.name, "results").mkdir()
 
 from suite import URL, attempt, expect, finish, restart_broker, wait_until  # noqa: E402
 from celery import Celery, chain, chord, group  # noqa: E402
-from celery_app import add, app, flaky, late, total  # noqa: E402
+from celery_app import add, app, flaky, late, offer_kinds, total  # noqa: E402
 
 RESULT_SECONDS = 30
 QUEUE = os.environ["CELERY_QUEUE"]
@@ -30,12 +31,12 @@ def die_with_parent():
 class Worker:
     """One `celery worker` with its children, in a process group of its own."""
 
-    def __init__(self, name, **environment):
+    def __init__(self, name, at_once=2, **environment):
         self.name = f"{name}{os.getpid()}@localhost"
         self.log = Path(folder.name, f"{name}.log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-B", "-m", "celery", "-A", "celery_app", "worker", "-c", "2", "-n", self.name, "-l", "INFO"],
+                [sys.executable, "-B", "-m", "celery", "-A", "celery_app", "worker", "-c", str(at_once), "-n", self.name, "-l", "INFO"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 preexec_fn=die_with_parent, env=dict(os.environ, **environment),
             )
@@ -111,6 +112,72 @@ def acks_late(worker):
     return successor
 
 
+def kinds_client():
+    """An application that knows the worker's queues of other kinds."""
+    client = Celery("interop", broker=URL, backend=os.environ["CELERY_RESULTS"])
+    client.conf.broker_transport_options = {"confirm_publish": True}
+    offer_kinds(client, QUEUE)
+    return client
+
+
+def send_and_mark(client, marks, text, **options):
+    return client.send_task("celery_app.note", (str(marks), text), **options)
+
+
+def priorities():
+    """While the only process is busy, the urgent overtake the others, which wait in the broker."""
+    with kinds_client() as client:
+        gate, marks = Path(folder.name, "gate"), Path(folder.name, "ranked")
+        ranked = {"queue": f"{QUEUE}.ranked", "routing_key": f"{QUEUE}.ranked"}
+        busy = client.send_task("celery_app.wait_for", (str(gate),), **ranked)
+
+        def taken():
+            return app.control.inspect([f"kinds{os.getpid()}@localhost"], timeout=1.0).active()
+
+        wait_until(lambda: any(sum((taken() or {}).values(), [])), "the first task begun")
+        # The worker has reserved one more at most; it is of the lowest rank.
+        waiting = [send_and_mark(client, marks, f"{number}", priority=number, **ranked) for number in (0, 1, 9, 5, 9, 3)]
+        gate.touch()
+        busy.get(timeout=RESULT_SECONDS)
+        for one in waiting:
+            one.get(timeout=RESULT_SECONDS)
+        order = [line.split()[0] for line in marks.read_text().splitlines()]
+        order.remove("0")
+        expect(order, ["9", "9", "5", "3", "1"])
+
+
+def quorum_countdown():
+    """On a quorum queue Celery lets the broker wait: by a chain of queues whose lifetimes are powers of two."""
+    with kinds_client() as client:
+        marks = Path(folder.name, "delayed")
+        began = time.time()
+        waiting = [send_and_mark(client, marks, f"{delay}", countdown=delay) for delay in (3, 1, 0)]
+        for one in waiting:
+            one.get(timeout=RESULT_SECONDS)
+        ran = [line.split() for line in marks.read_text().splitlines()]
+        expect([text for text, _ in ran], ["0", "1", "3"])
+        for text, at in ran:
+            late = float(at) - began - int(text)
+            # The chain counts in whole seconds.
+            if not -0.01 < late < 3:
+                raise AssertionError(f"countdown {text} ran {late} s after its time")
+        with client.connection_for_read() as connection:
+            expect(connection.default_channel.queue_declare("celery_delayed_0", passive=True).message_count, 0)
+
+
+def forget_kinds():
+    """Takes Celery's chain of delays away again."""
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        for level in range(28):
+            channel.queue_delete(f"celery_delayed_{level}")
+            channel.exchange_delete(f"celery_delayed_{level}")
+        channel.exchange_delete("celery_delayed_delivery")
+        for kind in ("ranked", "quorum"):
+            channel.queue_delete(f"{QUEUE}.{kind}")
+            channel.exchange_delete(f"{QUEUE}.{kind}")
+
+
 def reconnection():
     """A worker outlives a broker that is killed and comes back; what was published is not lost."""
     restart_broker()
@@ -122,9 +189,10 @@ def reconnection():
 def main():
     workers = []
     try:
-        # Both start at once; the second one returns results by rpc, on a queue of its own.
+        # All start at once; the second one returns results by rpc, the third serves queues of other kinds.
         workers.append(Worker("first"))
         workers.append(Worker("rpc", CELERY_QUEUE=QUEUE + ".rpc", CELERY_RESULTS="rpc://"))
+        workers.append(Worker("kinds", 1, CELERY_KINDS="yes"))
         attempt("workers-start", lambda: [worker.ready() for worker in workers])
         attempt("result", result)
         attempt("chords", chords)
@@ -132,6 +200,8 @@ def main():
         attempt("countdown", countdown)
         attempt("remote-control", remote_control, workers[0])
         attempt("rpc-results", rpc_results, QUEUE + ".rpc")
+        attempt("priorities", priorities)
+        attempt("quorum-countdown", quorum_countdown)
         attempt("acks-late", lambda: workers.append(acks_late(workers[0])))
         attempt("reconnection", reconnection)
         attempt("warm-shutdown", lambda: workers[-1].end(signal.SIGTERM))
@@ -142,6 +212,7 @@ def main():
         with app.connection_for_write() as connection:
             for queue in (QUEUE, QUEUE + ".rpc"):
                 connection.default_channel.queue_delete(queue)
+        forget_kinds()
         folder.cleanup()
     finish()
 

@@ -2,7 +2,9 @@
 
 import datetime
 
-from pika_kit import Inbox, bodies, confirming, connect, exchange, needs, older_than, own, ready, send
+from pika_kit import (
+    PERSISTENT, Inbox, bodies, confirming, connect, exchange, kept, needs, older_than, own, ready, send,
+)
 from suite import case, expect, unique, wait_until
 
 
@@ -239,3 +241,38 @@ def purge_delete_and_ack_make_no_letters():
         channel.queue_delete(queue)
         send(channel, letters.queue, "after")
         expect(letters.texts(1), ["after"])
+
+
+@case
+def letters_of_a_quorum_queue():
+    with connect() as connection:
+        channel = confirming(connection)
+        grave = own(channel)
+        letters = Inbox(connection, grave)
+        with kept(connection, {
+            "x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": grave,
+            "x-message-ttl": 100}) as queue:
+            send(channel, queue, "rejected", delivery_mode=2)
+            inbox = Inbox(connection, queue, auto_ack=False, prefetch=1)
+            inbox.discard(inbox.wait(1)[0])
+            expect(deaths(letters.wait(1)[0]), [death(1, "rejected", queue)])
+            inbox.leave()
+            send(channel, queue, "expired", delivery_mode=2)
+            expect(deaths(letters.wait(2)[1]), [death(1, "expired", queue)])
+
+
+@case
+def letters_at_least_once():
+    """The strategy of a quorum queue: the letter is in the target before the original is gone."""
+    with connect() as connection:
+        channel = confirming(connection)
+        with kept(connection, {"x-queue-type": "quorum"}) as grave, kept(connection, {
+            "x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": grave,
+            "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish", "x-message-ttl": 100,
+        }) as queue:
+            for number in range(20):
+                channel.basic_publish("", queue, b"%d" % number, PERSISTENT)
+            letters = Inbox(connection, grave)
+            expect(letters.texts(20), [str(number) for number in range(20)])
+            expect(deaths(letters.got[0]), [death(1, "expired", queue)])
+            wait_until(lambda: ready(channel, queue) == 0, "the originals gone")

@@ -157,6 +157,11 @@ def single_active_consumer_hands_over_when_it_dies():
 
 
 @case
+def single_active_consumer_of_a_quorum_queue_hands_over_when_it_dies():
+    single_active_survives_a_killed_connection({"x-queue-type": "quorum"})
+
+
+@case
 def single_active_and_exclusive_do_not_mix():
     with connect() as connection:
         queue = own(connection.channel(), {"x-single-active-consumer": True})
