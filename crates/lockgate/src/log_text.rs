@@ -20,14 +20,18 @@ pub fn record(kind: u8, body: &[u8]) -> String {
 fn said(record: &Record) -> String {
     match record {
         Record::Made(change) => made(change),
-        Record::Enqueued { targets, at: _, sizes, lifetimes } => {
+        Record::Enqueued { targets, at: _, sizes, lifetimes, delays } => {
             let count = messages(sizes.len());
             let bytes = sizes.iter().map(|(head, body)| u64::from(*head) + u64::from(*body)).sum();
             let expiring = match lifetimes.len() {
                 0 => String::new(),
                 n => format!(", {n} with a lifetime"),
             };
-            format!("enqueued {count}, {}{expiring} -> {}", size(bytes), places(targets))
+            let delayed = match delays.len() {
+                0 => String::new(),
+                n => format!(", {n} with a delay"),
+            };
+            format!("enqueued {count}, {}{expiring}{delayed} -> {}", size(bytes), places(targets))
         }
         Record::Settled { queue, ranges } => {
             format!("settled queue {}: {}", queue.0, spans(ranges))
