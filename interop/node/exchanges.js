@@ -1,6 +1,6 @@
 // amqplib: where messages go: alternates, headers, hashes, chance, history, delays, duplicates, copies.
 
-import { bodies, connected, exchange, needsType, own, ready, send } from './kit.js';
+import { bodies, connected, exchange, Inbox, needsType, own, ready, send } from './kit.js';
 import { expect } from './suite.js';
 
 const numbers = (count, first = 0) => Array.from({ length: count }, (_, index) => String(first + index));
@@ -103,6 +103,26 @@ connected('random-gives-each-to-one', async (connection, channel) => {
   const place = [...(await where(channel, queues)).values()];
   const counts = [0, 1, 2].map((index) => place.filter((at) => at === index).length);
   if (place.length !== 600 || Math.min(...counts) < 120) throw new Error(`spread as ${counts}`);
+});
+
+connected('recent-history-is-told-to-who-comes-late', async (connection, channel) => {
+  const [source, [early]] = await spread(connection, channel, 'x-recent-history', [''], { 'x-recent-history-length': 3 });
+  await send(channel, 'k', numbers(5), { to: source });
+  await send(channel, 'k', 'secret', { to: source, headers: { 'x-recent-history-no-store': true } });
+  expect(await bodies(channel, early), [...numbers(5), 'secret']);
+  const late = await own(channel);
+  await channel.bindQueue(late, source, '');
+  expect(await (await Inbox.at(connection, late)).texts(3), ['2', '3', '4']);
+});
+
+connected('delayed-messages-come-in-the-order-of-their-times', async (connection, channel) => {
+  const [source, [queue]] = await spread(connection, channel, 'x-delayed-message', ['k'], { 'x-delayed-type': 'direct' });
+  const inbox = await Inbox.at(connection, queue);
+  const began = Date.now();
+  for (const delay of [300, 100, 200]) await send(channel, 'k', String(delay), { to: source, headers: { 'x-delay': delay } });
+  await send(channel, 'k', 'now', { to: source });
+  expect(await inbox.texts(4), ['now', '100', '200', '300']);
+  if (Date.now() - began < 290) throw new Error(`the last came after ${Date.now() - began} ms`);
 });
 
 connected('carbon-copies-go-to-each-once-and-blind-ones-are-not-told', async (_, channel) => {

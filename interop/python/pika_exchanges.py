@@ -2,11 +2,12 @@
 
 import collections
 import contextlib
+import time
 
 import pika
 from pika.exceptions import UnroutableError
 
-from pika_kit import bodies, confirming, connect, exchange, needs_type, own, ready, send
+from pika_kit import Inbox, bodies, confirming, connect, exchange, needs_type, own, ready, send
 from suite import case, expect, unique
 
 
@@ -204,7 +205,70 @@ def random_gives_each_to_one():
             raise AssertionError(f"spread as {counts}")
 
 
+@case
+def recent_history_is_told_to_who_comes_late():
+    with spread("x-recent-history", [""], {"x-recent-history-length": 3}) as (channel, source, (queue,)):
+        for number in range(5):
+            send(channel, f"k{number}", str(number), exchange=source, message_id=f"id{number}")
+        send(channel, "k", "secret", exchange=source, headers={"x-recent-history-no-store": True})
+        expect(bodies(channel, queue), ["0", "1", "2", "3", "4", "secret"], "a fanout to who is there")
+        late = own(channel)
+        channel.queue_bind(late, source, "any")
+        letters = Inbox(channel.connection, late).wait(3)
+        expect([(letter.body, letter.properties.message_id, letter.method.exchange) for letter in letters],
+               [(b"%d" % number, f"id{number}", source) for number in (2, 3, 4)])
+        channel.exchange_declare(source, passive=True)
+
+
+@case
+def recent_history_is_twenty_by_default():
+    with spread("x-recent-history", []) as (channel, source, _):
+        publish_all(channel, source, 30)
+        late = own(channel)
+        channel.queue_bind(late, source)
+        expect(Inbox(channel.connection, late).texts(20), [str(number) for number in range(10, 30)])
+
+
 DELAYED = {"x-delayed-type": "topic"}
+
+
+@case
+def delayed_messages_come_in_the_order_of_their_times():
+    with spread("x-delayed-message", ["a.#"], DELAYED) as (channel, source, (queue,)):
+        inbox = Inbox(channel.connection, queue)
+        began = time.monotonic()
+        for body, delay in (("300", 300), ("100", 100), ("200", 200), ("200 again", 200)):
+            send(channel, "a.b", body, exchange=source, headers={"x-delay": delay, "mine": 1})
+        send(channel, "a.b", "now", exchange=source)
+        send(channel, "a.b", "zero", exchange=source, headers={"x-delay": 0})
+        expect(ready(channel, queue), 0)
+        expect(inbox.texts(6), ["now", "zero", "100", "200", "200 again", "300"])
+        waited = time.monotonic() - began
+        if not 0.29 < waited < 3:
+            raise AssertionError(f"the last came after {waited} s")
+        headers = inbox.got[2].properties.headers
+        expect((headers["mine"], abs(headers["x-delay"])), (1, 100))
+        expect((inbox.got[2].method.exchange, inbox.got[2].method.routing_key), (source, "a.b"))
+
+
+@case
+def delayed_message_is_routed_when_it_is_due():
+    """By the bindings of then, not of when it was published."""
+    with spread("x-delayed-message", ["a.b"], DELAYED) as (channel, source, (early,)):
+        send(channel, "a.b", "m", exchange=source, headers={"x-delay": 300})
+        late = own(channel)
+        channel.queue_bind(late, source, "#")
+        channel.queue_unbind(early, source, "a.b")
+        expect(Inbox(channel.connection, late).texts(1), ["m"])
+        expect(ready(channel, early), 0)
+
+
+@case
+def delay_that_is_no_delay_is_none():
+    with spread("x-delayed-message", ["#"], DELAYED) as (channel, source, (queue,)):
+        for body, delay in (("negative", -100), ("text", "soon")):
+            send(channel, "k", body, exchange=source, headers={"x-delay": delay})
+        expect(bodies(channel, queue), ["negative", "text"])
 
 
 @case

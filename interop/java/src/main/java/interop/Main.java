@@ -399,6 +399,7 @@ public final class Main {
         connected("bodies", Main::bodies);
         connected("cancel-notify", Main::cancelNotify);
         connected("channel-error-survived", Main::channelErrorSurvived);
+        Features.run();
         attempt("heartbeat", Main::heartbeat);
         attempt("frame-max-4096", Main::frameMax);
         attempt("restart", Main::restart);
