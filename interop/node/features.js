@@ -4,6 +4,7 @@ import './dead.js';
 import './exchanges.js';
 import './groups.js';
 import './order.js';
+import './rascal.js';
 import './refusals.js';
 import './time.js';
 import { runAll } from './suite.js';
