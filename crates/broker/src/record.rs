@@ -16,6 +16,8 @@
 //!  kind 10 Due        (in snapshots only) queue | n x (milliseconds, from, to)
 //!  kind 11 Counted    queue | n x (from, to, count): entries that came back so often
 //!  kind 12 Sizes      (in snapshots only) queue | n x (first number, m x size of body)
+//!  kind 13 Marked     exchange or queue | n x (digest of an id, known up to): it saw these
+//!  kind 14 Rolled     (in snapshots only) queue | n x (digest of an id, number): these wait there
 //! ```
 
 mod messages;
@@ -26,11 +28,11 @@ mod write;
 
 pub use crate::change::Change;
 pub use messages::{movable, read_run, run_of, write_run};
-pub use read::{entries, read};
+pub use read::{entries, heads, read};
 pub use write::*;
 
 use crate::id::{Place, QueueId};
-use crate::ledger::Extent;
+use crate::ledger::{Digest, Extent};
 use lockgate_model::Time;
 
 /// Record kinds.
@@ -48,6 +50,8 @@ pub mod kind {
     pub const DUE: u8 = 10;
     pub const COUNTED: u8 = 11;
     pub const SIZES: u8 = 12;
+    pub const MARKED: u8 = 13;
+    pub const ROLLED: u8 = 14;
 }
 
 /// A record read back.
@@ -73,6 +77,14 @@ pub enum Record {
         from: Place,
         targets: Vec<(QueueId, u64)>,
         count: u32,
+    },
+    Marked {
+        holder: u32,
+        marks: Vec<(Digest, u64)>,
+    },
+    Rolled {
+        queue: QueueId,
+        ids: Vec<(Digest, u64)>,
     },
     Begin,
     End,
@@ -175,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_is_written_as_it_always_was() {
+        let mut marked = Vec::new();
+        write_digests(7, [(Digest(0x0102), 9)].into_iter(), &mut marked);
+        let golden = b"\x07\0\0\0\x01\0\0\0\x02\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0";
+        assert_eq!(marked, golden);
+        let Ok(Record::Marked { holder: 7, marks }) = read(kind::MARKED, &marked) else {
+            panic!("a mark")
+        };
+        assert_eq!(marks, [(Digest(0x0102), 9)]);
+        for n in 0..marked.len() {
+            assert!(read(kind::ROLLED, &marked[..n]).is_err(), "cut at {n}");
+        }
+    }
+
+    #[test]
     fn no_cut_of_a_record_panics() {
         let mut run = RunBuilder::default();
         run.push(b"x", b"key", false, &[0x11, 0, 2, 2, b'9', b'9'], b"body", true, 0);
@@ -182,6 +209,7 @@ mod tests {
         write_enqueued(&[(QueueId(2), 5)], Time(9), &run.finish(), 0, 1, &mut body);
         for n in 0..body.len() {
             assert!(read(kind::ENQUEUED, &body[..n]).is_err(), "cut at {n}");
+            assert!(heads(&body[..n]).is_err(), "cut at {n}");
             assert!(run_of(kind::ENQUEUED, &Bytes::copy_from_slice(&body[..n])).is_err());
         }
     }

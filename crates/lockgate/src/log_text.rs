@@ -61,6 +61,17 @@ fn said(record: &Record) -> String {
             let counts = counts.iter().map(|(from, to, n)| format!("{from}..{to} {n} times"));
             format!("counted queue {}: {}", queue.0, list(counts))
         }
+        Record::Marked { holder, marks } => {
+            let marks = marks.iter().map(|(id, until)| match *until {
+                u64::MAX => format!("{:032x}", id.0),
+                until => format!("{:032x} up to {until} ms", id.0),
+            });
+            format!("seen by exchange or queue {holder}: {}", list(marks))
+        }
+        Record::Rolled { queue, ids } => {
+            let ids = ids.iter().map(|(id, number)| format!("{number} {:032x}", id.0));
+            format!("ids in queue {}: {}", queue.0, list(ids))
+        }
         Record::Sizes { queue, sizes } => {
             let of = sizes.iter().map(|(from, sizes)| {
                 let bytes = sizes.iter().map(|n| u64::from(*n)).sum();

@@ -16,6 +16,7 @@ pub enum ExchangeKind {
     Random,
     RecentHistory,
     Delayed,
+    Deduplicating,
 }
 
 impl ExchangeKind {
@@ -31,6 +32,7 @@ impl ExchangeKind {
             "x-random" => ExchangeKind::Random,
             "x-recent-history" => ExchangeKind::RecentHistory,
             "x-delayed-message" => ExchangeKind::Delayed,
+            "x-message-deduplication" => ExchangeKind::Deduplicating,
             _ => return None,
         })
     }
@@ -47,6 +49,7 @@ impl ExchangeKind {
             ExchangeKind::Random => "x-random",
             ExchangeKind::RecentHistory => "x-recent-history",
             ExchangeKind::Delayed => "x-delayed-message",
+            ExchangeKind::Deduplicating => "x-message-deduplication",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The arguments of declarations: known and good, known and harmless, or refused.
 
+use crate::ledger::{flag, number};
 use lockgate_model::{Name, Object, QueueSpec, Refusal, Table, Value};
 
 /// The answer to what applications know and what is not there yet: to ignore it would
@@ -9,12 +10,8 @@ use lockgate_model::{Name, Object, QueueSpec, Refusal, Table, Value};
 const NOT_YET: &str = "not supported yet";
 
 /// Queue arguments that are not there yet.
-const MISSING: &[&str] = &[
-    "x-max-age",
-    "x-stream-max-segment-size-bytes",
-    "x-stream-filter-size-bytes",
-    "x-message-deduplication",
-];
+const MISSING: &[&str] =
+    &["x-max-age", "x-stream-max-segment-size-bytes", "x-stream-filter-size-bytes"];
 
 /// Queue arguments that two declarations of one queue must agree on.
 const COMPARED: &[&str] = &[
@@ -34,6 +31,10 @@ const COMPARED: &[&str] = &[
     "x-overflow",
     "x-queue-type",
     "x-single-active-consumer",
+    "x-message-deduplication",
+    "x-cache-size",
+    "x-cache-ttl",
+    "x-deduplication-header",
 ];
 
 /// Largest time in an argument: RabbitMQ's ten years. Celery's longest delay is over four.
@@ -62,6 +63,9 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
             "x-max-priority" => priority(value),
             "x-overflow" => overflow(value),
             "x-single-active-consumer" => boolean(value),
+            "x-message-deduplication" => switch(value),
+            "x-cache-size" | "x-cache-ttl" if of_window(arguments) => positive(value),
+            "x-deduplication-header" if of_window(arguments) => header(value),
             "x-dead-letter-routing-key" => letter_key(value, arguments),
             "x-queue-type" => queue_type(value),
             "x-queue-mode" => one_of(value, "queue mode", &["default", "lazy"]),
@@ -129,6 +133,33 @@ fn boolean(value: &Value) -> Result<(), String> {
     match value {
         Value::Bool(_) => Ok(()),
         _ => Err(format!("{{unacceptable_type,{}}}", kind(value))),
+    }
+}
+
+/// A flag, also as a text.
+fn switch(value: &Value) -> Result<(), String> {
+    match flag(value) {
+        Some(_) => Ok(()),
+        None => Err(format!("{{unacceptable_type,{}}}", kind(value))),
+    }
+}
+
+/// True if arguments that would mean nothing otherwise are those of a window.
+fn of_window(arguments: &Table) -> bool {
+    arguments.get("x-message-deduplication").is_some()
+}
+
+fn positive(value: &Value) -> Result<(), String> {
+    match number(value) {
+        Some(n) if n > 0 => Ok(()),
+        _ => Err("must be an integer greater than 0".into()),
+    }
+}
+
+fn header(value: &Value) -> Result<(), String> {
+    match value.as_str() {
+        Some(name) if !name.is_empty() => Ok(()),
+        _ => Err("must be the name of a header".into()),
     }
 }
 

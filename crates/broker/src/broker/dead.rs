@@ -129,10 +129,7 @@ impl Broker {
                 let name = self.ledger.queues.get(q).map(|q| &q.spec.name);
                 name.is_none_or(|name| story.goes_round(name))
             };
-            if reach.queues.iter().any(round) {
-                reach.queues = reach.queues.iter().filter(|q| !round(q)).copied().collect();
-                reach.nowhere = reach.queues.is_empty() && reach.delays.is_empty();
-            }
+            reach.retain(|q| !round(q));
             let placed = self.send(&reach, &run, None, (0, 1), journal, out);
             if placed.taken == 0 && letter.at_least_once {
                 return item - slice.item;

@@ -202,7 +202,8 @@ impl Broker {
         let Ok(Copies { keys, stripped }) = copies(&due, 0) else { return };
         let own = due.key(&due.items[0]);
         let keys: Vec<&[u8]> = std::iter::once(own).chain(keys.iter().map(Vec::as_slice)).collect();
-        let reach = self.reach(exchange, &Heading::new(&keys, due.head(&due.items[0])));
+        let message = Heading::new(&keys, due.head(&due.items[0]));
+        let reach = self.reach_from_delay(exchange, &message);
         if reach.nowhere {
             self.unroutable += 1;
         }

@@ -2,6 +2,7 @@
 //! words of RabbitMQ's plugins.
 
 use super::arguments::{check_headers, kind};
+use crate::ledger::{flag, number};
 use crate::route::{HashOn, weight};
 use lockgate_model::{Binding, ExchangeKind, ExchangeSpec, Table, Value};
 
@@ -13,11 +14,23 @@ pub const COMPARED: &[&str] = &[
     "x-hash-on",
     "x-recent-history-length",
     "x-delayed-type",
+    "x-message-deduplication",
+    "x-cache-size",
+    "x-cache-ttl",
+    "x-cache-persistence",
+    "x-deduplication-header",
 ];
 
 /// Checks what a declaration says to its kind.
 pub fn check_kind(spec: &ExchangeSpec) -> Result<(), String> {
-    check_by(spec.kind, spec)
+    check_by(spec.kind, spec)?;
+    match spec.arguments.get("x-message-deduplication") {
+        None => Ok(()),
+        Some(value) if flag(value).is_none() => {
+            Err("Invalid argument, 'x-message-deduplication' must be a boolean".into())
+        }
+        Some(_) => check_window(&spec.arguments, false),
+    }
 }
 
 fn check_by(kind: ExchangeKind, spec: &ExchangeSpec) -> Result<(), String> {
@@ -31,6 +44,7 @@ fn check_by(kind: ExchangeKind, spec: &ExchangeSpec) -> Result<(), String> {
         | ExchangeKind::Random => Ok(()),
         ExchangeKind::RecentHistory => check_length(&spec.arguments),
         ExchangeKind::Delayed => check_delayed(spec),
+        ExchangeKind::Deduplicating => check_window(&spec.arguments, true),
     }
 }
 
@@ -41,6 +55,27 @@ fn check_delayed(spec: &ExchangeSpec) -> Result<(), String> {
         Some(kind) => check_by(kind, spec),
         None => Err("Invalid argument, 'x-delayed-type' must be an existing exchange type".into()),
     }
+}
+
+/// How much is to be known, and for how long. By its kind an exchange must say how much.
+fn check_window(arguments: &Table, sized: bool) -> Result<(), String> {
+    let positive = |name: &str| arguments.get(name).map(|v| number(v).is_some_and(|n| n > 0));
+    if !positive("x-cache-size").unwrap_or(!sized) {
+        let text = "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0";
+        return Err(text.into());
+    }
+    if !positive("x-cache-ttl").unwrap_or(true) {
+        return Err("Invalid argument, 'x-cache-ttl' must be an integer greater than 0".into());
+    }
+    let text = |name: &str| arguments.get(name).map(|v| v.as_str().unwrap_or_default());
+    if !matches!(text("x-cache-persistence"), None | Some("memory" | "disk")) {
+        let text = "Invalid argument, 'x-cache-persistence' must be either 'memory' or 'disk'";
+        return Err(text.into());
+    }
+    if text("x-deduplication-header") == Some("") {
+        return Err("Invalid argument, 'x-deduplication-header' must be a header's name".into());
+    }
+    Ok(())
 }
 
 /// How many messages are kept.

@@ -25,6 +25,7 @@ mod queues;
 mod reach;
 mod recover;
 mod remind;
+mod repeats;
 mod returns;
 mod routes;
 mod settle;
@@ -99,6 +100,8 @@ pub struct Counts {
     pub delayed: u64,
     /// Held back, and lost with the exchange that held them.
     pub delayed_lost: u64,
+    /// Seen before where they were not to come twice.
+    pub repeats: u64,
 }
 
 /// The broker.
@@ -130,6 +133,9 @@ pub struct Broker {
     /// What is stored and not committed, of queues that care, in the order of the log.
     unsure: VecDeque<sure::Unsure>,
     delayed_lost: u64,
+    repeats: u64,
+    /// What repeats must wait for: as far as the log says what was seen.
+    marked: u64,
     /// The latest time that anybody told.
     now: Time,
     /// When queues want to be looked at, in milliseconds.
@@ -183,6 +189,8 @@ impl Broker {
             reminders: Vec::new(),
             grouped: None,
             delayed_lost: 0,
+            repeats: 0,
+            marked: 0,
             group: None,
             settings,
         }
@@ -400,6 +408,7 @@ impl Broker {
             messages: named().map(|q| q.line.live()).sum(),
             delayed: delayed.map(|q| q.line.live()).sum(),
             delayed_lost: self.delayed_lost,
+            repeats: self.repeats,
             resident: self.resident,
             unroutable: self.unroutable,
             expired: self.expired,

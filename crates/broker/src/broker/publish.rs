@@ -8,7 +8,7 @@ use super::sure::Unsure;
 use crate::dispatch::Lot;
 use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Kind, Logged, Slice};
+use crate::ledger::{Kind, Known, Logged, Slice};
 use crate::record;
 use lockgate_model::{Event, Item, Lane, Refusal, Run, SessionId, Stamp, Ticket, Time};
 use smallvec::SmallVec;
@@ -200,6 +200,7 @@ impl Broker {
         let next = q.line.next(q.rules.rank(run.items[from].priority));
         let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
             q.rules.kind == Kind::Classic
+                && !matches!(q.known, Some(Known::Window(_)))
                 && d.groups.is_none()
                 && d.is_idle(&q.line, next)
                 && !d.ring.is_empty()
@@ -275,6 +276,8 @@ impl Broker {
             let after = l.place.end();
             self.wait_for_commit(Unsure { after, queue, from: first, to: to_number });
         }
+        let held = logged.map(|l| l.place.end());
+        self.note_labels(queue, first, run, (from, to), held);
         self.note_expiry(queue, first, run, from, to);
         self.shrink(queue, out);
         self.offer(queue, run, from, to, first, journal, out);

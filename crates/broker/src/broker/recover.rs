@@ -6,7 +6,7 @@ use crate::change::Change;
 use crate::dispatch::Desk;
 use crate::id::{Place, QueueId, Target, VhostId};
 use crate::journal::Journal;
-use crate::ledger::{Cursors, Extent, NUMBER_MAX, Queue, Rank, Store, base_of};
+use crate::ledger::{Cursors, Extent, Known, NUMBER_MAX, Queue, Rank, Store, base_of};
 use crate::ranges::Ranges;
 use crate::record::{self, Record, kind};
 use crate::way::Way;
@@ -59,6 +59,14 @@ impl Broker {
                 self.restore_entries(&targets, &sizes, place, journal)?;
                 self.restore_expiry(&targets, at, sizes.len() as u64, &lifetimes);
                 self.restore_delays(&targets, at, sizes.len() as u64, &delays);
+                self.restore_labels(&targets, at, body)?;
+            }
+            Record::Marked { holder, marks } => self.restore_marks(holder, &marks),
+            Record::Rolled { queue, ids } => {
+                let known = self.ledger.queues.get_mut(&queue).and_then(|q| q.known.as_mut());
+                if let Some(Known::Roll(_, roll)) = known {
+                    ids.iter().for_each(|(digest, number)| roll.note(*digest, *number));
+                }
             }
             Record::Due { queue, due } => {
                 if let Some(q) = self.ledger.queues.get_mut(&queue) {
@@ -326,6 +334,7 @@ impl Broker {
         for q in queues {
             hold(q, &mut out);
         }
+        self.hold_marks(&mut out);
         out
     }
 
@@ -355,7 +364,7 @@ impl Broker {
     }
 }
 
-fn entry(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn entry(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(kind);
     let at = out.len();
     out.extend_from_slice(&[0; 4]);

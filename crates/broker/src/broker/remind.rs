@@ -9,7 +9,6 @@ use crate::journal::{Effects, Journal};
 use crate::ledger::{Slice, Store};
 use crate::route::Heading;
 use lockgate_model::Binding;
-use std::sync::Arc;
 
 /// A binding that waits for the disk.
 #[derive(Debug)]
@@ -100,19 +99,14 @@ impl Broker {
         out: &mut Effects,
     ) {
         for i in slice.item as usize..(slice.item + slice.count) as usize {
-            match target {
-                Target::Queue(queue) => {
-                    let now = self.now;
-                    self.place(&[queue], &slice.run, i, i + 1, now, journal, out);
-                }
-                Target::Exchange(exchange) => {
-                    let run = Arc::clone(&slice.run);
-                    let item = &run.items[i];
-                    let keys = [run.key(item)];
-                    let reach = self.reach(exchange, &Heading::new(&keys, run.head(item)));
-                    self.send(&reach, &run, None, (i, i + 1), journal, out);
-                }
-            }
+            let (run, item) = (&slice.run, &slice.run.items[i]);
+            let (keys, head) = ([run.key(item)], run.head(item));
+            let message = Heading::new(&keys, head);
+            let reach = match target {
+                Target::Queue(queue) => self.reach_queues(vec![queue], &message),
+                Target::Exchange(exchange) => self.reach(exchange, &message),
+            };
+            self.send(&reach, run, None, (i, i + 1), journal, out);
         }
     }
 }

@@ -93,10 +93,8 @@ impl Broker {
     ) -> Reach {
         if exchange.is_empty() {
             let named = |k: &&[u8]| self.ledger.queue_named(vhost, std::str::from_utf8(k).ok()?);
-            let mut queues: Vec<QueueId> = keys.iter().filter_map(named).map(|q| q.id).collect();
-            queues.sort_unstable();
-            queues.dedup();
-            return Reach::plain(queues.into());
+            let queues: Vec<QueueId> = keys.iter().filter_map(named).map(|q| q.id).collect();
+            return self.reach_queues(queues, &Heading::new(keys, head));
         }
         match self.ledger.exchange_named(vhost, exchange).map(|x| x.id) {
             Some(exchange) => self.reach(exchange, &Heading::new(keys, head)),

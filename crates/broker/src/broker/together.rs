@@ -24,6 +24,8 @@ impl Broker {
         let end = journal.append(kind::END, |_| {}).end();
         if let Some(begin) = self.grouped.take() {
             self.wait_together(begin, end);
+            // What was seen in it counts when all of it is committed.
+            self.marked = self.marked.max(end);
         }
         end
     }

@@ -2,6 +2,7 @@
 
 use super::manner::Manner;
 use super::policies::Applied;
+use super::window::Window;
 use crate::id::{ExchangeId, VhostId};
 use crate::route::Table as RouteTable;
 use crate::way::WayKey;
@@ -19,6 +20,8 @@ pub struct Exchange {
     pub spec: ExchangeSpec,
     /// What it does beside sending on.
     pub manner: Manner,
+    /// What it has seen, if it lets nothing pass twice.
+    pub window: Option<Window>,
     /// All ways out.
     pub ways: HashSet<WayKey>,
     /// The same, arranged for matching.

@@ -13,6 +13,7 @@ mod policies;
 mod queue;
 mod register;
 mod rules;
+mod window;
 
 pub use block::{Extent, NUMBER_MAX};
 pub use delay::{delay, turn_round};
@@ -24,6 +25,7 @@ pub use policies::{Applied, Policies, age_seconds};
 pub use queue::Queue;
 pub use register::Register;
 pub use rules::{DeadLetter, Kind, Overflow, Rules};
+pub use window::{Digest, Known, Window, flag, number};
 
 use crate::change::Change;
 use crate::id::{ExchangeId, PageId, QueueId, Target, VhostId};
@@ -174,6 +176,7 @@ impl Ledger {
             ways: HashSet::new(),
             inbound: HashSet::new(),
             alternate: None,
+            window: Window::of(spec),
             policies: Applied::default(),
         });
         self.govern_exchange(id);
@@ -183,7 +186,8 @@ impl Ledger {
         self.took(id.0);
         let Some(v) = self.vhosts.get_mut(&vhost) else { return };
         v.queues.insert(spec.name.clone(), id);
-        let make = || Queue::new(id, vhost, spec.clone());
+        let known = Known::of(&spec.arguments);
+        let make = || Queue { known, ..Queue::new(id, vhost, spec.clone()) };
         let queue = self.queues.entry(id).or_insert_with(make);
         queue.obey(Rules::of(&spec.arguments));
         self.govern_queue(id, 0);

@@ -6,6 +6,7 @@ use super::line::{Cursors, Line};
 use super::manner::Store;
 use super::policies::Applied;
 use super::rules::Rules;
+use super::window::Known;
 use crate::id::{ExchangeId, PageId, QueueId, VhostId};
 use crate::journal::Journal;
 use crate::way::WayKey;
@@ -29,6 +30,8 @@ pub struct Queue {
     pub owner: Option<SessionId>,
     /// What it is for if an exchange owns it: then it has no name and nobody sees it.
     pub store: Option<Store>,
+    /// What it has had, if it takes nothing twice.
+    pub known: Option<Known>,
     /// Its entries.
     pub line: Line,
     /// When its entries are due.
@@ -52,6 +55,7 @@ impl Queue {
             policies: Applied::default(),
             owner: None,
             store: None,
+            known: None,
             line: Line::default(),
             attempts: Attempts::default(),
             seen: Cursors::default(),
@@ -69,6 +73,9 @@ impl Queue {
         pages: &mut Vec<PageId>,
     ) -> u64 {
         self.attempts.forget(from, to);
+        if let Some(known) = &mut self.known {
+            known.forget(from, to);
+        }
         self.line.settle(from, to, journal, pages)
     }
 

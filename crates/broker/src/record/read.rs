@@ -2,7 +2,7 @@
 
 use super::{Change, Record, kind, tag};
 use crate::id::{ExchangeId, Place, QueueId, Target, VhostId};
-use crate::ledger::{Extent, delay, lifetime};
+use crate::ledger::{Digest, Extent, delay, lifetime};
 use crate::way::Way;
 use bytes::Bytes;
 use lockgate_model::{ExchangeKind, ExchangeSpec, Malformed, Name, QueueSpec, Table, Time};
@@ -42,6 +42,8 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
             Record::Counted { queue, counts: counts.collect::<Result<_, Malformed>>()? }
         }
         kind::SIZES => Record::Sizes { queue: QueueId(r.u32()?), sizes: r.sizes()? },
+        kind::MARKED => Record::Marked { holder: r.u32()?, marks: r.digests()? },
+        kind::ROLLED => Record::Rolled { queue: QueueId(r.u32()?), ids: r.digests()? },
         kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
         _ => return Err(Malformed("unknown kind of record")),
@@ -62,6 +64,25 @@ pub fn entries(snapshot: &[u8]) -> impl Iterator<Item = Result<(u8, &[u8]), Malf
         }
         Some(found)
     })
+}
+
+/// The property lists of the messages of an `Enqueued`.
+pub fn heads(body: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut r = Reader(body);
+    r.targets()?;
+    r.u64()?;
+    let count = r.count(10)?;
+    let lengths = r.take(count * 10)?;
+    let mut all = Vec::with_capacity(count);
+    for h in lengths.chunks_exact(10) {
+        if h[0] & 1 != 0 {
+            let [exchange, a, b] = r.array()?;
+            r.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
+        }
+        all.push(r.take(u32::from_le_bytes([h[2], h[3], h[4], h[5]]) as usize)?);
+        r.take(u32::from_le_bytes([h[6], h[7], h[8], h[9]]) as usize)?;
+    }
+    Ok(all)
 }
 
 /// What a record says of its messages: their sizes, and which of them (by place) ask for a
@@ -129,6 +150,11 @@ impl<'a> Reader<'a> {
     pub fn targets(&mut self) -> Result<Vec<(QueueId, u64)>, Malformed> {
         let n = self.count(12)?;
         (0..n).map(|_| Ok((QueueId(self.u32()?), self.u64()?))).collect()
+    }
+
+    fn digests(&mut self) -> Result<Vec<(Digest, u64)>, Malformed> {
+        let n = self.count(24)?;
+        (0..n).map(|_| Ok((Digest(u128::from_le_bytes(self.array()?)), self.u64()?))).collect()
     }
 
     fn messages(&mut self) -> Result<Messages, Malformed> {

@@ -4,7 +4,7 @@ use super::messages::write_run;
 use super::put::{flags, put_bytes, put32, put64};
 use super::{Change, tag};
 use crate::id::{Place, QueueId, Target};
-use crate::ledger::Extent;
+use crate::ledger::{Digest, Extent};
 use crate::way::Way;
 use lockgate_model::{Run, Time};
 
@@ -143,6 +143,21 @@ pub fn write_sizes(queue: QueueId, sizes: &[(u64, &[u32])], out: &mut Vec<u8>) {
         put64(out, *first);
         put32(out, sizes.len() as u32);
         sizes.iter().for_each(|n| put32(out, *n));
+    }
+}
+
+/// Writes the body of a `Marked` or a `Rolled`: of which exchange or queue, and the digests of
+/// ids with what is said of each.
+pub fn write_digests(
+    holder: u32,
+    digests: impl ExactSizeIterator<Item = (Digest, u64)>,
+    out: &mut Vec<u8>,
+) {
+    put32(out, holder);
+    put32(out, digests.len() as u32);
+    for (digest, said) in digests {
+        out.extend_from_slice(&digest.0.to_le_bytes());
+        put64(out, said);
     }
 }
 

@@ -7,8 +7,13 @@ use lockgate_model::{Properties, Table, Value};
 
 /// Hashes bytes: FNV-1a, and then every bit of it counts everywhere.
 pub fn hash(bytes: &[u8]) -> u64 {
+    hash_from(0xcbf2_9ce4_8422_2325, bytes)
+}
+
+/// The same from another beginning: a second hash that knows nothing of the first.
+pub fn hash_from(seed: u64, bytes: &[u8]) -> u64 {
     let step = |h: u64, b: &u8| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3);
-    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+    mix(bytes.iter().fold(seed, step))
 }
 
 /// What of a message is hashed.

@@ -8,7 +8,7 @@ mod ring;
 mod row;
 mod topic;
 
-pub use hash::HashOn;
+pub use hash::{HashOn, hash_from, plain};
 pub use heading::Heading;
 pub use ring::weight;
 
@@ -53,9 +53,10 @@ impl Table {
         match kind {
             ExchangeKind::Direct => Table::Direct(HashMap::default()),
             // What holds messages back chooses by another kind; this is none of its own.
-            ExchangeKind::Fanout | ExchangeKind::RecentHistory | ExchangeKind::Delayed => {
-                Table::Fanout(HashMap::default())
-            }
+            ExchangeKind::Fanout
+            | ExchangeKind::RecentHistory
+            | ExchangeKind::Deduplicating
+            | ExchangeKind::Delayed => Table::Fanout(HashMap::default()),
             ExchangeKind::Topic => Table::Topic(Trie::default()),
             ExchangeKind::Headers => Table::Headers(Headers::default()),
             ExchangeKind::ConsistentHash => Table::Ring(HashOn::of(arguments), Ring::default()),
