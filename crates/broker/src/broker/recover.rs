@@ -270,7 +270,11 @@ impl Broker {
             self.dispatch.desks.insert(q.id, desk);
         }
         let queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
-        queues.into_iter().for_each(|id| self.arm(id));
+        for id in queues {
+            self.arm(id);
+            // What somebody held when the process ended waits again.
+            self.trim_to_bound(id, journal);
+        }
     }
 
     /// The last words before an orderly stop: what may have been delivered.

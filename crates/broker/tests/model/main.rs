@@ -14,10 +14,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use steps::{Step, step};
 
-/// The first is transient, the others last; the last one has priorities.
-const QUEUES: usize = 4;
+/// The first is transient, the others last. Two are plain, one has priorities, one holds so
+/// much and no more, one lets nothing come back twice, and one takes what fits; what dies of
+/// all that goes to the last one.
+const QUEUES: usize = 8;
 const RANKED: usize = 3;
 const PRIORITY_MAX: u8 = 2;
+const BOUNDED: usize = 4;
+const LENGTH_MAX: usize = 12;
+const LIMITED: usize = 5;
+const ATTEMPTS_MAX: u32 = 1;
+const HEAVY: usize = 6;
+const FITS: usize = 5;
+const GRAVE: usize = 7;
 const BODY: usize = 9_000;
 const NOW: Time = Time(1_000_000_000);
 
@@ -26,6 +35,8 @@ const NOW: Time = Time(1_000_000_000);
 struct Message {
     persistent: bool,
     seen: bool,
+    /// How often it came back, where that is counted.
+    attempts: u32,
 }
 
 /// Messages in somebody's hands.
@@ -72,6 +83,8 @@ struct World {
     /// Gets that wait for the disk.
     asked: HashMap<Ticket, (SessionId, usize, bool)>,
     next_ticket: u64,
+    /// Messages that were not taken.
+    rejected: usize,
     /// Highest id delivered of each queue: below it everything was ready before.
     weight_floor: i64,
 }
@@ -82,10 +95,26 @@ fn name(queue: usize) -> Name {
 
 fn arguments(queue: usize) -> Table {
     let mut arguments = Table::default();
-    if queue == RANKED {
-        arguments.set("x-max-priority", Value::U8(PRIORITY_MAX));
+    match queue {
+        RANKED => arguments.set("x-max-priority", Value::U8(PRIORITY_MAX)),
+        BOUNDED => arguments.set("x-max-length", Value::I64(LENGTH_MAX as i64)),
+        LIMITED => arguments.set("x-delivery-limit", Value::I64(ATTEMPTS_MAX.into())),
+        HEAVY => {
+            arguments.set("x-max-length-bytes", Value::I64((FITS * BODY) as i64));
+            arguments.set("x-overflow", Value::text("reject-publish"));
+        }
+        _ => {}
+    }
+    if matches!(queue, BOUNDED | LIMITED) {
+        arguments.set("x-dead-letter-exchange", Value::text(""));
+        arguments.set("x-dead-letter-routing-key", Value::text(&name(GRAVE)));
     }
     arguments
+}
+
+/// What is written on a message that came back so often.
+fn stamp(attempts: u32) -> Stamp {
+    if attempts == 0 { Stamp::None } else { Stamp::Attempts(attempts) }
 }
 
 fn durable(queue: usize) -> bool {
@@ -113,6 +142,7 @@ impl World {
             readers: BTreeMap::new(),
             asked: HashMap::new(),
             next_ticket: 1,
+            rejected: 0,
             weight_floor: 0,
         };
         w.broker.make_vhost("/", &mut w.log);
@@ -204,7 +234,8 @@ impl World {
     /// The one at the front of a queue is handed out: it must be this one.
     fn take_front(&mut self, queue: usize, at: Order, redelivered: bool) -> Message {
         let (first, _) = self.ready[queue].iter().next().expect("something was ready");
-        assert_eq!(*first, at, "queue {queue} was not delivered in order");
+        // Letters come in the order of their deaths, which the model does not know.
+        assert!(queue == GRAVE || *first == at, "queue {queue} was not delivered in order");
         let m = self.ready[queue].remove(&at).unwrap();
         assert_eq!(m.seen, redelivered, "flag of {at:?}");
         m
@@ -228,6 +259,7 @@ impl World {
                 };
                 let at = World::order_of(queue, &got.run, got.item as usize);
                 let m = self.take_front(queue, at, got.redelivered);
+                assert_eq!(got.stamp, stamp(m.attempts), "stamp of {at:?}");
                 assert_eq!(got.waiting, self.ready[queue].len() as u64);
                 assert_eq!(got.lease.is_none(), settled);
                 if let Some(lease) = got.lease {
@@ -237,6 +269,7 @@ impl World {
             }
             Event::Answer { result, .. } => assert!(result.is_ok(), "{result:?}"),
             Event::Confirmed { .. } => {}
+            Event::Rejected { count, .. } => self.rejected += count as usize,
             other => panic!("{other:?}"),
         }
     }
@@ -250,8 +283,9 @@ impl World {
             // Where subscribers take turns, each event holds every n-th: order is looked at below.
             let m = self.ready[reader.queue].remove(&at).expect("was ready");
             assert_eq!(m.seen, d.redelivered, "flag of {at:?}");
+            assert_eq!(d.stamp, stamp(m.attempts), "stamp of {at:?}");
             if let Some((last, _)) = held.last().and_then(Option::as_ref) {
-                assert!(*last < at, "not in order");
+                assert!(reader.queue == GRAVE || *last < at, "not in order");
             }
             held.push(Some((at, Message { seen: true, ..m })));
         }
@@ -288,7 +322,27 @@ impl World {
     }
 
     fn put_back(&mut self, queue: usize, messages: impl IntoIterator<Item = (Order, Message)>) {
-        self.ready[queue].extend(messages);
+        for (at, mut m) in messages {
+            m.attempts += u32::from(queue == LIMITED);
+            if m.attempts > ATTEMPTS_MAX {
+                self.bury(at, m);
+            } else {
+                self.ready[queue].insert(at, m);
+            }
+        }
+        self.trim(queue);
+    }
+
+    /// A message dies: its letter is new where it goes.
+    fn bury(&mut self, (_, id): Order, m: Message) {
+        self.ready[GRAVE].insert((0, id), Message { seen: false, attempts: 0, ..m });
+    }
+
+    fn trim(&mut self, queue: usize) {
+        while queue == BOUNDED && self.ready[queue].len() > LENGTH_MAX {
+            let (at, m) = self.ready[queue].pop_first().unwrap();
+            self.bury(at, m);
+        }
     }
 
     fn session_ends(&mut self, session: SessionId) {
@@ -304,6 +358,8 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Publish { queue, count, persistent } => self.publish(queue, count, persistent),
+            // Where something is dropped, who takes what first decides what: only gets there.
+            Step::Subscribe { queue: BOUNDED | HEAVY, .. } => {}
             Step::Subscribe { session, queue, settled, limit } => {
                 let (consumer, session) = (Consumer(self.next_consumer), self.sessions[session]);
                 self.next_consumer += 1;
@@ -374,7 +430,8 @@ impl World {
     }
 
     fn publish(&mut self, queue: usize, count: usize, persistent: bool) {
-        let mut run = RunBuilder::default();
+        let (mut run, mut rejected) = (RunBuilder::default(), 0);
+        self.rejected = 0;
         for n in 0..count {
             let id = self.next_id;
             self.next_id += 1;
@@ -384,14 +441,20 @@ impl World {
             let priority = (n * 7 % 4) as u8;
             let key = name(queue);
             run.push(b"", key.as_bytes(), false, &[0x10, 0, mode], &body, persistent, priority);
-            let m = Message { persistent, seen: false };
+            if queue == HEAVY && self.ready[queue].len() >= FITS {
+                rejected += 1;
+                continue;
+            }
+            let m = Message { persistent, seen: false, attempts: 0 };
             self.ready[queue].insert(order(queue, priority, id), m);
         }
+        self.trim(queue);
         let run = Arc::new(run.finish());
         self.run(
             self.sessions[0],
             Command::Publish { lane: Lane(1), run, confirm: Some(Ticket(1)) },
         );
+        assert_eq!(self.rejected, rejected);
     }
 
     fn settle(&mut self, pick: usize, from: u32, count: u32, requeue: bool) {
@@ -421,8 +484,11 @@ impl World {
 
     /// The process dies and comes back from its log.
     fn restart(&mut self) {
-        for session in std::mem::take(&mut self.sessions) {
-            self.session_ends(session);
+        // Nobody says any more that something came back.
+        self.sessions.clear();
+        self.readers.clear();
+        for h in std::mem::take(&mut self.hands) {
+            self.ready[h.queue].extend(h.held.into_iter().flatten());
         }
         let old = std::mem::take(&mut self.log);
         let mut broker = Broker::new(settings());
@@ -447,6 +513,7 @@ impl World {
             ready.retain(|_, m| m.persistent && durable(queue));
             ready.values_mut().for_each(|m| m.seen = true);
         }
+        self.trim(BOUNDED);
         self.begin();
     }
 
