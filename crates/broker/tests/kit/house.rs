@@ -1,7 +1,7 @@
 //! A broker with a clock and a log that it can be started from again, for what operators do.
 
 use super::table;
-use lockgate_broker::{Broker, Effects, Journal, Place, Settings};
+use lockgate_broker::{Broker, Effects, Io, Journal, Part, Place, Settings, record};
 use lockgate_model::*;
 use std::sync::Arc;
 
@@ -15,10 +15,28 @@ impl Journal for Paper {
         write(&mut body);
         let len = body.len() as u32;
         self.0.push((kind, body));
+        // Far enough apart that no record reaches into the next.
         Place { pos: self.0.len() as u64 * 1_000_000, len }
     }
 
     fn weigh(&mut self, _: Place, _: i64) {}
+}
+
+impl Paper {
+    /// The messages that stand in these parts of records.
+    fn bring(&self, parts: &[Part]) -> Run {
+        let mut all = RunBuilder::default();
+        for part in parts {
+            let Some(place) = part.place else {
+                all.hole(part.count);
+                continue;
+            };
+            let (kind, body) = &self.0[place.pos as usize / 1_000_000 - 1];
+            let run = record::run_of(*kind, &body.clone().into()).unwrap();
+            all.copy(&run, part.skip as usize, (part.skip + part.count) as usize);
+        }
+        all.finish()
+    }
 }
 
 /// A broker with two virtual hosts, a session in the first, a clock and a log.
@@ -61,8 +79,21 @@ impl House {
     }
 
     fn finish(&mut self, mut out: Effects) {
-        self.broker.deliver(&mut self.paper, &mut out);
-        self.told = out.events.into_iter().map(|e| (e.session, e.event)).collect();
+        self.told.clear();
+        loop {
+            self.broker.deliver(&mut self.paper, &mut out);
+            self.told.extend(out.events.drain(..).map(|e| (e.session, e.event)));
+            let wanted = std::mem::take(&mut out.io);
+            if wanted.is_empty() {
+                return;
+            }
+            for io in wanted {
+                if let Io::Load { key, parts } = io {
+                    let run = Arc::new(self.paper.bring(&parts));
+                    self.broker.loaded(key, run);
+                }
+            }
+        }
     }
 
     pub fn try_order(&mut self, order: Order) -> Result<u64, Refusal> {
