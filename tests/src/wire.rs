@@ -226,6 +226,18 @@ impl Wire {
         self.call(bytes, (50, 11))
     }
 
+    /// Declares a durable queue with arguments that are texts.
+    pub fn declare_with(&mut self, queue: &str, arguments: &[(&str, &str)]) -> io::Result<Frame> {
+        let mut table = Vec::new();
+        for (name, value) in arguments {
+            table.extend_from_slice(&short(name));
+            table.push(b'S');
+            table.extend_from_slice(&long(value.as_bytes()));
+        }
+        let bytes = method(1, 50, 10, &[&[0, 0], &short(queue), &[0b10], &long(&table)]);
+        self.call(bytes, (50, 11))
+    }
+
     /// How many messages wait in a queue.
     pub fn waiting(&mut self, queue: &str) -> io::Result<u64> {
         let bytes = method(1, 50, 10, &[&[0, 0], &short(queue), &[0b1], NO_TABLE]);
@@ -266,6 +278,11 @@ impl Wire {
     /// Acknowledges.
     pub fn ack(&mut self, tag: u64, multiple: bool) -> io::Result<()> {
         self.send(&method(1, 60, 80, &[&tag.to_be_bytes(), &[u8::from(multiple)]]))
+    }
+
+    /// Refuses a message for good.
+    pub fn refuse(&mut self, tag: u64) -> io::Result<()> {
+        self.send(&method(1, 60, 90, &[&tag.to_be_bytes(), &[0]]))
     }
 
     /// The next thing said, contents put together.

@@ -1,5 +1,6 @@
 //! Every end-to-end test, in one binary: a module a theme.
 
+mod afterlife;
 mod amqp;
 mod client;
 mod crash;
