@@ -272,6 +272,8 @@ impl Broker {
         let queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
         for id in queues {
             self.arm(id);
+            // What was due meanwhile goes on at once.
+            self.expire(id, journal);
             // What somebody held when the process ended waits again.
             self.trim_to_bound(id, journal);
         }
