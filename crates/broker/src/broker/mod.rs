@@ -30,6 +30,7 @@ mod returns;
 mod routes;
 mod settle;
 mod stores;
+mod story;
 mod subscribe;
 mod sure;
 mod together;

@@ -3,6 +3,7 @@
 //! what a restart brings back.
 
 mod memory;
+mod queues;
 mod steps;
 
 use bytes::Bytes;
@@ -10,24 +11,11 @@ use lockgate_broker::{BlockKey, Broker, Effects, Io, PageId, Place, Settings, re
 use lockgate_model::*;
 use memory::Memory;
 use proptest::prelude::*;
+use queues::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use steps::{Step, step};
 
-/// The first is transient, the others last. Two are plain, one has priorities, one holds so
-/// much and no more, one lets nothing come back twice, and one takes what fits; what dies of
-/// all that goes to the last one.
-const QUEUES: usize = 8;
-const RANKED: usize = 3;
-const PRIORITY_MAX: u8 = 2;
-const BOUNDED: usize = 4;
-const LENGTH_MAX: usize = 12;
-const LIMITED: usize = 5;
-const ATTEMPTS_MAX: u32 = 1;
-const HEAVY: usize = 6;
-const FITS: usize = 5;
-const GRAVE: usize = 7;
-const BODY: usize = 9_000;
 const NOW: Time = Time(1_000_000_000);
 
 /// What the model knows of a message.
@@ -47,15 +35,7 @@ struct Hands {
     lease: LeaseId,
     queue: usize,
     /// None once settled.
-    held: Vec<Option<(Order, Message)>>,
-}
-
-/// Where a message stands in its queue: by rank, then by its id, which counts up.
-type Order = (u8, u32);
-
-fn order(queue: usize, priority: u8, id: u32) -> Order {
-    let rank = if queue == RANKED { PRIORITY_MAX - priority.min(PRIORITY_MAX) } else { 0 };
-    (rank, id)
+    held: Vec<Option<(Spot, Message)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,7 +57,7 @@ struct World {
     next_id: u32,
     next_consumer: u32,
     /// Ready messages in the order in which they are to be delivered.
-    ready: Vec<BTreeMap<Order, Message>>,
+    ready: Vec<BTreeMap<Spot, Message>>,
     hands: Vec<Hands>,
     readers: BTreeMap<Consumer, Reader>,
     /// Gets that wait for the disk.
@@ -87,38 +67,6 @@ struct World {
     rejected: usize,
     /// Highest id delivered of each queue: below it everything was ready before.
     weight_floor: i64,
-}
-
-fn name(queue: usize) -> Name {
-    format!("q{queue}").into()
-}
-
-fn arguments(queue: usize) -> Table {
-    let mut arguments = Table::default();
-    match queue {
-        RANKED => arguments.set("x-max-priority", Value::U8(PRIORITY_MAX)),
-        BOUNDED => arguments.set("x-max-length", Value::I64(LENGTH_MAX as i64)),
-        LIMITED => arguments.set("x-delivery-limit", Value::I64(ATTEMPTS_MAX.into())),
-        HEAVY => {
-            arguments.set("x-max-length-bytes", Value::I64((FITS * BODY) as i64));
-            arguments.set("x-overflow", Value::text("reject-publish"));
-        }
-        _ => {}
-    }
-    if matches!(queue, BOUNDED | LIMITED) {
-        arguments.set("x-dead-letter-exchange", Value::text(""));
-        arguments.set("x-dead-letter-routing-key", Value::text(&name(GRAVE)));
-    }
-    arguments
-}
-
-/// What is written on a message that came back so often.
-fn stamp(attempts: u32) -> Stamp {
-    if attempts == 0 { Stamp::None } else { Stamp::Attempts(attempts) }
-}
-
-fn durable(queue: usize) -> bool {
-    queue != 0
 }
 
 fn settings() -> Settings {
@@ -232,7 +180,7 @@ impl World {
     }
 
     /// The one at the front of a queue is handed out: it must be this one.
-    fn take_front(&mut self, queue: usize, at: Order, redelivered: bool) -> Message {
+    fn take_front(&mut self, queue: usize, at: Spot, redelivered: bool) -> Message {
         let (first, _) = self.ready[queue].iter().next().expect("something was ready");
         // Letters come in the order of their deaths, which the model does not know.
         assert!(queue == GRAVE || *first == at, "queue {queue} was not delivered in order");
@@ -241,7 +189,7 @@ impl World {
         m
     }
 
-    fn order_of(queue: usize, run: &Run, item: usize) -> Order {
+    fn order_of(queue: usize, run: &Run, item: usize) -> Spot {
         let item = &run.items[item];
         let body = run.body(item);
         assert_eq!(body.len(), BODY);
@@ -321,7 +269,7 @@ impl World {
         assert_eq!(self.broker.counts().messages, live as u64);
     }
 
-    fn put_back(&mut self, queue: usize, messages: impl IntoIterator<Item = (Order, Message)>) {
+    fn put_back(&mut self, queue: usize, messages: impl IntoIterator<Item = (Spot, Message)>) {
         for (at, mut m) in messages {
             m.attempts += u32::from(queue == LIMITED);
             if m.attempts > ATTEMPTS_MAX {
@@ -334,7 +282,7 @@ impl World {
     }
 
     /// A message dies: its letter is new where it goes.
-    fn bury(&mut self, (_, id): Order, m: Message) {
+    fn bury(&mut self, (_, id): Spot, m: Message) {
         self.ready[GRAVE].insert((0, id), Message { seen: false, attempts: 0, ..m });
     }
 
