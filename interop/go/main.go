@@ -366,6 +366,7 @@ func main() {
 	connected("bodies", bodies)
 	connected("cancel-notify", cancelNotify)
 	connected("channel-error-survived", channelErrorSurvived)
+	features()
 	connected("many-channels", manyChannels)
 	attempt("heartbeat", heartbeat)
 	attempt("restart", restart)

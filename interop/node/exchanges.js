@@ -1,7 +1,7 @@
 // amqplib: where messages go: alternates, headers, hashes, chance, history, delays, duplicates, copies.
 
-import { bodies, connected, exchange, Inbox, needsType, own, ready, send } from './kit.js';
-import { expect } from './suite.js';
+import { bodies, connect, connected, exchange, Inbox, kept, needsType, own, ready, restarted, send } from './kit.js';
+import { expect, unique, waitUntil } from './suite.js';
 
 const numbers = (count, first = 0) => Array.from({ length: count }, (_, index) => String(first + index));
 
@@ -125,6 +125,29 @@ connected('delayed-messages-come-in-the-order-of-their-times', async (connection
   if (Date.now() - began < 290) throw new Error(`the last came after ${Date.now() - began} ms`);
 });
 
+connected('duplicates-do-not-pass-the-exchange', async (connection, channel) => {
+  const [source, [queue]] = await spread(connection, channel, 'x-message-deduplication', [''], { 'x-cache-size': 10, 'x-cache-ttl': 200 });
+  const passes = async (name) => {
+    expect(await send(channel, '', 'm', { to: source, headers: { 'x-deduplication-header': name } }), [true], 'confirmed');
+    return (await bodies(channel, queue)).length;
+  };
+  expect([await passes('a'), await passes('b'), await passes('a')], [1, 1, 0]);
+  await waitUntil(async () => (await passes('a')) === 1, 'forgotten');
+});
+
+connected('duplicates-do-not-stand-in-a-queue-twice', async (connection, channel) => {
+  await needsType(connection, 'x-message-deduplication', { 'x-cache-size': 1 });
+  const queue = await own(channel, { 'x-message-deduplication': true });
+  const publish = (body) => send(channel, queue, body, { headers: { 'x-deduplication-header': 'same' } });
+  await publish('1');
+  await publish('2');
+  await send(channel, queue, '3');
+  const held = await channel.get(queue);
+  channel.ack(held);
+  await publish('4');
+  expect([held.content.toString(), await bodies(channel, queue)], ['1', ['3', '4']]);
+});
+
 connected('carbon-copies-go-to-each-once-and-blind-ones-are-not-told', async (_, channel) => {
   const [to, copied, blind] = [await own(channel), await own(channel), await own(channel)];
   await send(channel, to, 'm', { CC: [copied, to], BCC: [blind], headers: { mine: 1 } });
@@ -134,3 +157,27 @@ connected('carbon-copies-go-to-each-once-and-blind-ones-are-not-told', async (_,
     expect(await ready(channel, queue), 0, 'once');
   }
 });
+
+connected('delayed-and-remembered-survive-a-kill', async (before, channel) => {
+  const [delayed, window] = [{ 'x-delayed-type': 'direct' }, { 'x-cache-size': 100 }];
+  await needsType(before, 'x-delayed-message', delayed);
+  await needsType(before, 'x-message-deduplication', window);
+  const [later, seen] = [unique('x'), unique('x')];
+  await channel.assertExchange(later, 'x-delayed-message', { durable: true, arguments: delayed });
+  await channel.assertExchange(seen, 'x-message-deduplication', { durable: true, arguments: window });
+  await kept(before, {}, async (queue) => {
+    await channel.bindQueue(queue, later, 'late');
+    await channel.bindQueue(queue, seen, '');
+    const once = { to: seen, persistent: true, headers: { 'x-deduplication-header': 'a' } };
+    await send(channel, 'late', 'due', { to: later, persistent: true, headers: { 'x-delay': 2000 } });
+    await send(channel, '', 'once', once);
+    await restarted(before);
+    const after = await connect();
+    const fresh = await after.createConfirmChannel();
+    await send(fresh, '', 'twice', once);
+    expect(await (await Inbox.at(after, queue)).texts(2), ['once', 'due']);
+    await fresh.deleteExchange(later);
+    await fresh.deleteExchange(seen);
+    await after.close();
+  });
+}, { alone: true });

@@ -7,8 +7,10 @@ import time
 import pika
 from pika.exceptions import UnroutableError
 
-from pika_kit import Inbox, bodies, confirming, connect, exchange, needs_type, own, ready, send
-from suite import case, expect, unique
+from pika_kit import (
+    Inbox, bodies, confirming, connect, exchange, kept, needs_type, own, ready, restarted, send,
+)
+from suite import case, expect, unique, wait_until
 
 
 @case
@@ -272,6 +274,45 @@ def delay_that_is_no_delay_is_none():
 
 
 @case
+def duplicates_do_not_pass_the_exchange():
+    with spread("x-message-deduplication", ["", "other"], {"x-cache-size": 100}) as (channel, source, queues):
+        for body, name in (("1", "a"), ("2", "b"), ("3", "a"), ("4", None), ("5", None), ("6", "b")):
+            send(channel, "k", body, exchange=source, headers=name and {"x-deduplication-header": name})
+        expect([bodies(channel, queue) for queue in queues], [["1", "2", "4", "5"]] * 2, "a fanout of what is new")
+
+
+@case
+def duplicates_are_forgotten_by_time_and_by_size():
+    with spread("x-message-deduplication", [""], {"x-cache-size": 2, "x-cache-ttl": 150}) as (channel, source, (queue,)):
+
+        def passes(name, **more):
+            send(channel, "k", name, exchange=source, headers={"x-deduplication-header": name, **more})
+            return bool(bodies(channel, queue))
+
+        expect((passes("a"), passes("a")), (True, False))
+        wait_until(lambda: passes("a"), "forgotten")
+        expect((passes("long", **{"x-cache-ttl": 60_000}), passes("long")), (True, False))
+        expect((passes("b"), passes("c")), (True, True))
+        expect(sum(passes(name) for name in ("long", "b", "c")) > 0, True, "no more than two are remembered")
+
+
+@case
+def duplicates_do_not_stand_in_a_queue_twice():
+    with connect() as connection:
+        needs_type(connection, "x-message-deduplication", {"x-cache-size": 1})
+        channel = confirming(connection)
+        queue = own(channel, {"x-message-deduplication": True})
+        for body, name in (("1", "a"), ("2", "a"), ("3", "b"), ("4", None), ("5", None)):
+            send(channel, queue, body, headers=name and {"x-deduplication-header": name})
+        expect(ready(channel, queue), 4)
+        method, _, body = channel.basic_get(queue)
+        expect(body, b"1")
+        channel.basic_ack(method.delivery_tag)
+        send(channel, queue, "6", headers={"x-deduplication-header": "a"})
+        expect(bodies(channel, queue), ["3", "4", "5", "6"])
+
+
+@case
 def carbon_copies_go_to_each_once_and_blind_ones_are_not_told():
     with connect() as connection, exchange(connection, "direct") as source:
         channel = confirming(connection)
@@ -295,3 +336,35 @@ def user_id_is_vouched_for():
         queue = own(channel)
         send(channel, queue, "m", user_id=connection._impl.params.credentials.username)
         expect(channel.basic_get(queue)[1].user_id, "guest")
+
+
+@case(alone=True)
+def delayed_and_remembered_survive_a_kill():
+    """What is delayed arrives although the broker was killed; what was seen is still known."""
+    before = connect()
+    window = {"x-cache-size": 100}
+    for kind, arguments in (("x-delayed-message", DELAYED), ("x-message-deduplication", window)):
+        needs_type(before, kind, arguments)
+    with exchange(before, "x-delayed-message", DELAYED, durable=True) as later, \
+            exchange(before, "x-message-deduplication", window, durable=True) as seen, \
+            kept(before) as queue, kept(before) as fresh, kept(before, {"x-message-deduplication": True}) as unrepeated:
+        channel = confirming(before)
+        channel.queue_bind(queue, later, "#")
+        channel.queue_bind(fresh, seen)
+        for body, delay in (("late", 60_000), ("due soon after", 3000), ("due meanwhile", 50)):
+            send(channel, "k", body, exchange=later, delivery_mode=2, headers={"x-delay": delay})
+        names = [{"x-deduplication-header": f"n{number}"} for number in range(20)]
+
+        def publish(body):
+            for headers in names:
+                send(channel, "k", body, exchange=seen, delivery_mode=2, headers=headers)
+                send(channel, unrepeated, body, delivery_mode=2, headers=headers)
+
+        publish("m")
+        restarted(before)
+        with connect() as after:
+            channel = confirming(after)
+            expect(Inbox(after, queue).texts(2), ["due meanwhile", "due soon after"])
+            publish("again")
+            for name in (fresh, unrepeated):
+                expect(bodies(channel, name), ["m"] * 20)
