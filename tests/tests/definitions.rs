@@ -78,7 +78,7 @@ const LISTS: [&str; 10] = [
 ];
 
 /// What the broker does not have yet.
-const NOT_YET: [&str; 2] = ["log.events", "recent"];
+const NOT_YET: [&str; 1] = ["log.events"];
 
 /// Imports the estate, and says what of it is there then: all but what is not had yet.
 fn import_estate(data: &Path) -> Json {

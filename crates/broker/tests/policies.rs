@@ -27,6 +27,62 @@ fn a_bound_holds_at_once_and_after_a_restart() {
 }
 
 #[test]
+fn a_bound_in_bytes_holds_for_what_waits_already() {
+    let mut house = House::new();
+    house.queue("q", &[]);
+    house.publish("", "q", 5);
+    house.policy("small", "q", 0, &[("max-length-bytes", int(9))]);
+    assert_eq!(house.waiting("q"), Some(2), "of four bytes each");
+    house.restart();
+    house.publish("", "q", 3);
+    assert_eq!(house.waiting("q"), Some(2));
+}
+
+#[test]
+fn a_delivery_limit_by_policy_is_for_quorum_queues() {
+    let mut house = House::new();
+    house.policy("limit", "q", 0, &[("delivery-limit", int(1))]);
+    house.queue("q-classic", &[]);
+    house.queue("q-quorum", &[("x-queue-type", Value::text("quorum"))]);
+    for (queue, left) in [("q-classic", Some(1)), ("q-quorum", Some(0))] {
+        house.publish("", queue, 1);
+        for _ in 0..2 {
+            let get = Request::Get { queue: queue.into(), settled: false };
+            let Ok(Answer::Got(Some(got))) = house.ask(get) else { panic!("there is one") };
+            let lease = got.lease.unwrap();
+            let outcome = Outcome::Requeue;
+            house.command(kit::house::ME, Command::Settle { lease, from: 0, count: 1, outcome });
+        }
+        assert_eq!(house.waiting(queue), left, "{queue}");
+    }
+}
+
+#[test]
+fn a_consumers_timeout_comes_with_its_policy() {
+    let mut house = House::new();
+    house.queue("q", &[]);
+    let wish = Subscription {
+        queue: "q".into(),
+        consumer: Consumer(1),
+        tag: "t".into(),
+        settled: false,
+        exclusive: false,
+        limit: None,
+        arguments: Table::default(),
+    };
+    house.ask(Request::Subscribe(wish)).unwrap();
+    house.policy("hold", "q", 0, &[("consumer-timeout", int(1_000))]);
+    house.publish("", "q", 1);
+    house.pass(900);
+    assert!(house.told.is_empty());
+    house.pass(60_200);
+    let late = |(_, e): &(SessionId, Event)| {
+        matches!(e, Event::Cancelled { cause: CancelCause::TimedOut, .. })
+    };
+    assert!(house.told.iter().any(late), "{:?}", house.told);
+}
+
+#[test]
 fn what_waits_already_lives_no_longer_than_a_policy_allows_from_then_on() {
     let mut house = House::new();
     house.queue("q", &[]);

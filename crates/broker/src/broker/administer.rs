@@ -230,6 +230,13 @@ impl Broker {
             && let Some(desk) = self.dispatch.desks.get_mut(&queue)
         {
             desk.recount(&q.line);
+            for id in &desk.subscribers {
+                if let Some(s) = self.dispatch.subscribers.get_mut(*id)
+                    && s.holds_by_rule
+                {
+                    s.hold_max = q.rules.hold_max.filter(|_| !s.settled);
+                }
+            }
         }
         self.trim_to_bound(queue, journal);
         self.dispatch.wake(queue);

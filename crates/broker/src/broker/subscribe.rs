@@ -42,6 +42,7 @@ impl Broker {
             exclusive: wish.exclusive,
             priority: wish.arguments.get("x-priority").and_then(Value::as_int).unwrap_or(0),
             hold_max: hold_max.filter(|_| !wish.settled),
+            holds_by_rule: own.is_none(),
             limit: wish.limit,
             in_flight: 0,
             in_ring: false,

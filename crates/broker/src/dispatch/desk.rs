@@ -173,6 +173,8 @@ pub struct Subscriber {
     pub priority: i64,
     /// How long it may hold an entry, in milliseconds.
     pub hold_max: Option<u64>,
+    /// It says nothing of that itself: the queue's rules do.
+    pub holds_by_rule: bool,
     /// Most entries that it may hold.
     pub limit: Option<u32>,
     /// Entries that it holds.

@@ -80,6 +80,7 @@ impl House {
 
     fn finish(&mut self, mut out: Effects) {
         self.told.clear();
+        self.broker.committed(u64::MAX, &mut self.paper);
         loop {
             self.broker.deliver(&mut self.paper, &mut out);
             self.told.extend(out.events.drain(..).map(|e| (e.session, e.event)));
