@@ -18,6 +18,11 @@ fn limits(pairs: &[(&str, Value)]) -> Order {
     })
 }
 
+fn rights(user: &str, vhost: &str) -> Order {
+    let (user, vhost) = (user.into(), vhost.into());
+    Order::SetPermission(Permission { user, vhost, ..Permission::default() })
+}
+
 fn vhost(name: &str, metadata: &[(&str, Value)]) -> Order {
     Order::MakeVhost(VhostSpec { name: name.into(), metadata: table(metadata) })
 }
@@ -28,6 +33,8 @@ fn a_deleted_virtual_host_takes_all_with_it_and_shows_its_sessions_out() {
     house.queue("q", &[]);
     house.publish("", "q", 3);
     house.enter(OTHER, "b", "guest").unwrap();
+    house.order(limits(&[("max-queues", int(9))]));
+    house.policy("p", "", 0, &[("expires", int(1))]);
     house.order(Order::DeleteVhost("/".into()));
     let out: Vec<_> = house
         .told
@@ -45,7 +52,15 @@ fn a_deleted_virtual_host_takes_all_with_it_and_shows_its_sessions_out() {
         again(&mut house);
         let counts = house.broker.counts();
         assert_eq!((counts.queues, counts.messages, counts.exchanges), (0, 0, 12));
+        let there = house.broker.holdings();
+        assert_eq!((there.parameters.len(), there.policies.len()), (0, 0));
     }
+    for order in [Order::SetUser(User { name: "u".into(), ..User::default() }), rights("u", "b")] {
+        house.order(order);
+    }
+    house.order(Order::DeleteVhost("b".into()));
+    house.order(vhost("b", &[]));
+    assert_eq!(house.broker.holdings().permissions, [], "who could come in before cannot now");
     assert_eq!(house.refused(Order::DeleteVhost("x".into())), "vhost 'x' does not exist");
 }
 
@@ -174,6 +189,8 @@ fn orders_that_make_no_sense_are_refused_in_rabbitmqs_words() {
     let long = "x".repeat(256);
     let name = Order::SetUser(User { name: long.as_str().into(), ..User::default() });
     assert_eq!(house.refused(name), "the name is longer than 255 bytes");
+    let named = Order::DeclareQueue { vhost: "/".into(), spec: spec("q", &[(&long, int(1))]) };
+    assert_eq!(house.refused(named), "a key is longer than 255 bytes");
     let deep = (0..40).fold(Value::Void, |inner, _| Value::Array(vec![inner]));
     let why = house.refused(limits(&[("max-connections", deep)]));
     assert!(why.starts_with("values that cannot be kept"), "{why}");

@@ -263,19 +263,19 @@ mod tests {
     #[test]
     fn of_those_that_match_the_highest_priority_counts_and_it_alone() {
         let mut p = Policies::default();
-        p.set(Tier::User, &policy("low", 1, &[("max-length", Value::I64(1))]));
-        p.set(Tier::User, &policy("high", 2, &[("expires", Value::I64(1))]));
+        p.set(Tier::User, &policy("a-low", 1, &[("max-length", Value::I64(1))]));
+        p.set(Tier::User, &policy("b-high", 2, &[("expires", Value::I64(1))]));
         p.set(Tier::Operator, &policy("op", 0, &[("expires", Value::I64(1))]));
         let name = |p: &Policies, subject, name: &str| {
             let (user, operator) = p.of(subject, name);
             (user.map(|p| p.name.to_string()), operator.is_some())
         };
         let queue = Subject::Queue(Kind::Classic);
-        assert_eq!(name(&p, queue, "q1"), (Some("high".into()), true));
+        assert_eq!(name(&p, queue, "q1"), (Some("b-high".into()), true));
         assert_eq!(name(&p, queue, "x"), (None, false));
         assert_eq!(name(&p, Subject::Exchange, "q1"), (None, false));
-        p.clear(Tier::User, "high");
-        assert_eq!(name(&p, queue, "q1"), (Some("low".into()), true));
+        p.clear(Tier::User, "b-high");
+        assert_eq!(name(&p, queue, "q1"), (Some("a-low".into()), true));
     }
 
     #[test]
