@@ -22,7 +22,6 @@ pub struct Definitions {
 }
 
 /// One order, and what it is about.
-#[derive(Debug)]
 pub struct Item {
     /// What it is about.
     pub article: Article,
@@ -30,6 +29,13 @@ pub struct Item {
     pub order: Order,
     /// Of a user: a password in clear text, still to be hashed.
     pub password: Option<String>,
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither passwords nor what parameters hold.
+        write!(f, "Item({})", self.article)
+    }
 }
 
 /// Why a file is no definitions file at all.
