@@ -51,6 +51,8 @@ pub struct Desk {
     pub resting_count: u64,
     /// What is lent for a time only; may name leases that are over.
     pub lent: VecDeque<Lent>,
+    /// At so many those that are over are looked for.
+    pub lent_max: usize,
     /// Handed-out entries whose time has run out meanwhile.
     pub late: Ranges,
     /// When it was last used.
@@ -60,6 +62,9 @@ pub struct Desk {
     /// It stands in `Dispatch::ready`.
     pub awake: bool,
 }
+
+/// So few that it is not worth looking which are over.
+const LENT_LEAST: usize = 64;
 
 impl Desk {
     /// True if the subscriber may be served at all.
@@ -84,6 +89,16 @@ impl Desk {
         let ((_, from), to) = first.remove_entry();
         self.resting_count -= to - from;
         Some((from, to))
+    }
+
+    /// Notes what is lent for a time. Those that are over meanwhile are forgotten whenever they
+    /// could be half of all: one that is held long must not keep all behind it in memory.
+    pub fn note_lent(&mut self, lent: Lent, is_open: impl Fn(&Lent) -> bool) {
+        if self.lent.len() >= self.lent_max.max(LENT_LEAST) {
+            self.lent.retain(is_open);
+            self.lent_max = 2 * self.lent.len();
+        }
+        self.lent.push_back(lent);
     }
 
     /// When something is to be done by itself next.
@@ -183,4 +198,20 @@ pub struct Subscriber {
     pub in_ring: bool,
     /// Counts subscriptions: who came first.
     pub order: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_held_long_keeps_none_of_those_behind_it() {
+        let mut desk = Desk::default();
+        for serial in 0..100_000u64 {
+            let lent = Lent { due: serial, lease: LeaseId(1), serial };
+            desk.note_lent(lent, |l| l.serial == 0);
+        }
+        assert!(desk.lent.len() <= LENT_LEAST, "{}", desk.lent.len());
+        assert_eq!(desk.lent.front().map(|l| l.serial), Some(0));
+    }
 }

@@ -149,7 +149,10 @@ impl Dispatch {
             if let Some(ms) = hold {
                 let due = self.now.millis().saturating_add(ms);
                 self.unarmed.push(queue);
-                desk.lent.push_back(Lent { due, lease: id, serial });
+                let leases = &self.leases;
+                desk.note_lent(Lent { due, lease: id, serial }, |l| {
+                    leases.get(l.lease.0 as usize).is_some_and(|lease| lease.serial == l.serial)
+                });
             }
         }
         if let Some(s) = self.sessions.get_mut(&session) {
