@@ -44,6 +44,9 @@ pub enum OpenError {
     /// Synced data is gone or changed.
     #[error(transparent)]
     Damaged(#[from] Damaged),
+    /// A stream's segment file is not what it was.
+    #[error(transparent)]
+    Shelf(#[from] crate::ShelfError),
     /// The disk refused.
     #[error("cannot {action} {name}: {source}")]
     Io {

@@ -6,7 +6,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
 use crate::segment::{self, FORMAT, TEMPORARY};
-use crate::{Pos, pages};
+use crate::{Pos, pages, shelf};
 
 /// What the names in a directory say.
 #[derive(Debug, Default)]
@@ -32,7 +32,11 @@ impl Layout {
                 layout.checkpoints.push(serial);
             } else if is_temporary(&name) {
                 layout.temporary.push(name);
-            } else if !(name == "lock" || name == "lost+found" || pages::is_page(&name)) {
+            } else if !(name == "lock"
+                || name == "lost+found"
+                || pages::is_page(&name)
+                || shelf::segment_of(&name).is_some())
+            {
                 return Err(OpenError::Foreign { name });
             }
         }

@@ -29,6 +29,7 @@ mod recover;
 mod scan;
 mod segment;
 mod shared;
+mod shelf;
 pub mod sim;
 mod verify;
 mod writer;
@@ -44,6 +45,7 @@ pub use pages::{Pages, Slot};
 pub use reader::{OwnedEntry, Reader};
 pub use record::{KIND_MAX, RECORD_MAX};
 pub use recover::{Cut, Entry, Recovery, Report, open};
+pub use shelf::{Chunk, ChunkHead, Kept, SegmentId, Shelf, ShelfError, verify_segment};
 pub use verify::{CheckpointReport, SegmentReport, VerifyReport, dump, dump_checkpoint, verify};
 
 /// A byte offset in the endless log. Positions only grow; they jump where a segment ends.
