@@ -1,7 +1,8 @@
 //! What the broker asks of whoever keeps its log, and what it asks to be fetched or put aside.
 
 use crate::id::{PageId, Place, QueueId};
-use lockgate_model::{Event, Run, SessionId};
+use crate::ledger::Slice;
+use lockgate_model::{Event, Run, SessionId, Time};
 use std::sync::Arc;
 
 /// The log as the broker sees it.
@@ -78,8 +79,20 @@ pub struct Part {
     pub count: u32,
 }
 
-/// Work for the disk. Done in order; only `Load` and `LoadPage` are answered, by `Broker::loaded`
-/// or, if a record's segment has gone meanwhile, by `Broker::missed`.
+/// Entries of a stream that are stored as one.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The first one's number.
+    pub first: u64,
+    /// When the first and the last of them came.
+    pub times: (Time, Time),
+    /// In order.
+    pub slices: Vec<Slice>,
+}
+
+/// Work for the disk, done in order. `Load` and `LoadPage` are answered by `Broker::loaded` or,
+/// if a record's segment has gone meanwhile, by `Broker::missed`; `Keep` by `kept` or `unkept`,
+/// `Fetch` by `chunks_came`, `Seek` by `sought`.
 #[derive(Debug)]
 pub enum Io {
     /// Read these parts and bring them as one run.
@@ -105,4 +118,45 @@ pub enum Io {
     },
     /// A page is not needed any more.
     Free(PageId),
+    /// Append to a segment of a stream, which is made if it is not there; say so when it lasts.
+    Keep {
+        /// The stream.
+        stream: QueueId,
+        /// The segment's first entry.
+        segment: u64,
+        /// What is kept of it already, in bytes.
+        bytes: u64,
+        /// In order.
+        chunks: Vec<Chunk>,
+    },
+    /// Read the chunk that holds entry `from`, and what follows it in its segment.
+    Fetch {
+        /// The stream.
+        stream: QueueId,
+        /// The segment's first entry.
+        segment: u64,
+        /// The entry.
+        from: u64,
+        /// Enough when so many bytes are read.
+        bytes_max: usize,
+    },
+    /// Find the first chunk of a segment with an entry that came at this time or later.
+    Seek {
+        /// The stream.
+        stream: QueueId,
+        /// The segment's first entry.
+        segment: u64,
+        /// The time.
+        time: Time,
+    },
+    /// Segments whose first entry is below are not needed any more, once the log is committed
+    /// up to `after`.
+    Discard {
+        /// The stream.
+        stream: QueueId,
+        /// Below this.
+        below: u64,
+        /// The end of the record that says so.
+        after: u64,
+    },
 }

@@ -24,4 +24,5 @@ mod way;
 
 pub use broker::{Broker, Counts, Settings};
 pub use id::{PageId, Place, QueueId, Target};
-pub use journal::{BlockKey, Effect, Effects, Io, Journal, NoJournal, Part};
+pub use journal::{BlockKey, Chunk, Effect, Effects, Io, Journal, NoJournal, Part};
+pub use ledger::Slice;

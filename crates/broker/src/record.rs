@@ -18,21 +18,27 @@
 //!  kind 12 Sizes      (in snapshots only) queue | n x (first number, m x size of body)
 //!  kind 13 Marked     exchange or queue | n x (digest of an id, known up to): it saw these
 //!  kind 14 Rolled     (in snapshots only) queue | n x (digest of an id, number): these wait there
+//!  kind 16 Kept       stream | newest batch | base, end, bytes, first and last time of a segment:
+//!                     its entries below end are there, and not in the log any more
+//!  kind 17 Cut        stream | number: segments that end at or below it are gone
+//!  kind 18 Shelved    (in snapshots only) stream | newest batch | segments | n x (number, time)
 //! ```
 
 mod messages;
 mod put;
 mod read;
 mod register;
+mod streams;
 mod write;
 
 pub use crate::change::Change;
 pub use messages::{movable, read_run, run_of, write_run};
 pub use read::{entries, heads, read};
+pub use streams::{write_cut, write_kept, write_shelved};
 pub use write::*;
 
 use crate::id::{Place, QueueId};
-use crate::ledger::{Digest, Extent};
+use crate::ledger::{Digest, Extent, Segment};
 use lockgate_model::Time;
 
 /// Record kinds.
@@ -52,6 +58,9 @@ pub mod kind {
     pub const SIZES: u8 = 12;
     pub const MARKED: u8 = 13;
     pub const ROLLED: u8 = 14;
+    pub const KEPT: u8 = 16;
+    pub const CUT: u8 = 17;
+    pub const SHELVED: u8 = 18;
 }
 
 /// A record read back.
@@ -104,6 +113,21 @@ pub enum Record {
     Sizes {
         queue: QueueId,
         sizes: Vec<(u64, Vec<u32>)>,
+    },
+    Kept {
+        stream: QueueId,
+        segment: Segment,
+        latest: u64,
+    },
+    Cut {
+        stream: QueueId,
+        below: u64,
+    },
+    Shelved {
+        stream: QueueId,
+        latest: u64,
+        segments: Vec<Segment>,
+        arrivals: Vec<(u64, Time)>,
     },
     Held {
         queue: QueueId,

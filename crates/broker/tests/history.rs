@@ -142,8 +142,8 @@ fn what_is_on_the_disk_comes_first_all_the_same() {
             match io {
                 Io::Store { page, run } => drop(pages.insert(page, run)),
                 Io::LoadPage { key, page } => loads.push((key, page)),
-                Io::Load { .. } => panic!("nothing is in the log"),
                 Io::Free(page) => drop(pages.remove(&page)),
+                other => panic!("nothing is in the log, and there is no stream: {other:?}"),
             }
         }
     };

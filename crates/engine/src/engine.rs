@@ -5,6 +5,7 @@ use crate::accounts::{Accounts, Board};
 use crate::gate::Gate;
 use crate::librarian::{Brought, Librarian};
 use crate::outbox::Outbox;
+use crate::shelver::Shelver;
 use crate::state::{Item, State};
 use lockgate_broker::Counts;
 use lockgate_model::{Command, Event, Holdings, Order, Refusal, SessionId, Time};
@@ -94,9 +95,13 @@ impl<D: Disk> Engine<D> {
         state.stop()
     }
 
-    /// Starts the log's threads and the librarian. They hold the engine loosely: it ends
+    /// Starts the log's threads, the librarian and the shelver. They hold the engine loosely: it ends
     /// when its last owner lets it go.
-    pub(crate) fn start(&self, librarian: Librarian<D>) -> std::io::Result<()> {
+    pub(crate) fn start(
+        &self,
+        librarian: Librarian<D>,
+        shelver: Shelver<D>,
+    ) -> std::io::Result<()> {
         let weak = Arc::downgrade(&self.0);
         let hear = move |progress| {
             if let Some(shared) = weak.upgrade() {
@@ -106,14 +111,21 @@ impl<D: Disk> Engine<D> {
         if let Some(log) = &mut self.0.gate.look().log {
             log.start(hear)?;
         }
+        let back = self.back();
+        std::thread::Builder::new().name("librarian".into()).spawn(move || librarian.run(back))?;
+        let back = self.back();
+        std::thread::Builder::new().name("shelver".into()).spawn(move || shelver.run(back))?;
+        Ok(())
+    }
+
+    /// Where a thread leaves what it brings.
+    fn back(&self) -> impl Fn(Brought) + Send + use<D> {
         let weak = Arc::downgrade(&self.0);
-        let back = move |brought| {
+        move |brought| {
             if let Some(shared) = weak.upgrade() {
                 Engine(shared).brought(brought);
             }
-        };
-        std::thread::Builder::new().name("librarian".into()).spawn(move || librarian.run(back))?;
-        Ok(())
+        }
     }
 
     /// What the log's threads have to say.

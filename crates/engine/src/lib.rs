@@ -12,6 +12,7 @@
 //!                   ^                                        |
 //!                   +----------------------------------------+
 //!  librarian: fetches blocks from log and pages, stores pages, leaves them in the inbox
+//!  shelver: the same for streams and their segments
 //! ```
 
 mod accounts;
@@ -24,6 +25,7 @@ mod open;
 mod outbox;
 mod pressure;
 mod settings;
+mod shelver;
 mod state;
 
 pub use accounts::Accounts;

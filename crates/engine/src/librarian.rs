@@ -2,8 +2,8 @@
 //! pages aside, in the order it is asked. It decides nothing.
 
 use bytes::Bytes;
-use lockgate_broker::{BlockKey, Io, PageId, Part, Place, record};
-use lockgate_model::{Run, RunBuilder};
+use lockgate_broker::{BlockKey, Io, PageId, Part, Place, QueueId, record};
+use lockgate_model::{Run, RunBuilder, Time};
 use lockgate_wal::{Disk, Pages, Pos, ReadError, Reader, Slot, Span};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -29,6 +29,20 @@ pub enum Brought {
     Record(u8, Bytes, Place),
     /// All of a `Move` have come.
     Moved,
+    /// Entries of a stream below `end` are kept.
+    Kept {
+        stream: QueueId,
+        segment: u64,
+        end: u64,
+        /// The length of the segment's file.
+        bytes: u64,
+    },
+    /// There was no room for entries of a stream.
+    Unkept(QueueId),
+    /// Chunks of a stream, asked for from this entry on.
+    Chunks { stream: QueueId, from: u64, found: Vec<(u64, Arc<Run>)> },
+    /// Where in a segment a time begins; none at its end.
+    Sought { stream: QueueId, segment: u64, time: Time, number: Option<u64> },
     /// Something could not be read or written: the state on disk cannot be trusted.
     Failed(String),
 }
@@ -60,7 +74,16 @@ impl Desk {
         self.more.notify_one();
     }
 
-    fn next(&self) -> Job {
+    /// The next job at once; none if there is none, or if it may not come before a sync of
+    /// what `unsynced` holds.
+    pub fn next_now<T>(&self, unsynced: &[T]) -> Option<Job> {
+        let mut queue = self.lock();
+        let keeps = matches!(queue.front(), Some(Job::Io(Io::Keep { .. })));
+        if keeps || unsynced.is_empty() { queue.pop_front() } else { None }
+    }
+
+    /// Waits for the next job.
+    pub fn next(&self) -> Job {
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.pop_front() {
@@ -102,6 +125,10 @@ impl<D: Disk> Librarian<D> {
                     Ok(())
                 }
                 Job::Move(places) => self.fetch(&places, &back),
+                // The shelver's.
+                Job::Io(
+                    Io::Keep { .. } | Io::Fetch { .. } | Io::Seek { .. } | Io::Discard { .. },
+                ) => Ok(()),
             };
             if let Err(why) = done {
                 back(Brought::Failed(why));

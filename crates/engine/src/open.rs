@@ -4,11 +4,12 @@ use crate::engine::Engine;
 use crate::journal::{Live, Replayed, Weights};
 use crate::librarian::{Desk, Librarian};
 use crate::settings::Settings;
-use crate::state::State;
+use crate::shelver::Shelver;
+use crate::state::{Desks, State};
 use lockgate_broker::{Broker, Place};
 use lockgate_model::{Malformed, Name};
 use lockgate_wal::{
-    Cut, Disk, Log, OpenError as LogError, Options, OsDisk, Pages, ReplayError, Report,
+    Cut, Disk, Kept, Log, OpenError as LogError, Options, OsDisk, Pages, ReplayError, Report, Shelf,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -94,7 +95,14 @@ impl<D: Disk> Engine<D> {
             seed: settings.seed,
             group_header: settings.group_header.clone(),
         });
+        let disk = Arc::clone(&log);
         let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;
+        let kept: Vec<Kept> = broker
+            .kept_segments()
+            .into_iter()
+            .map(|(stream, base, bytes)| Kept { stream: stream.0, base, bytes })
+            .collect();
+        let shelf = Shelf::open(disk, &kept).map_err(OpenError::Log)?;
         let mut journal = Live { log: &mut log, weights: &mut weights };
         broker.recovered(report.clean, settings.now, &mut journal);
         let fresh: Vec<Name> =
@@ -109,10 +117,13 @@ impl<D: Disk> Engine<D> {
         let librarian =
             Librarian { desk: Arc::clone(&desk), log: reader, pages, slots: HashMap::new() };
         let (memory_max, planted) = (settings.memory_max, settings.planted);
-        let mut state = State::new(broker, log, weights, desk, memory_max, planted, settings.fault);
+        let desks = Desks { librarian: desk, shelver: Arc::default() };
+        let shelver = Shelver { desk: Arc::clone(&desks.shelver), shelf };
+        let mut state =
+            State::new(broker, log, weights, desks, memory_max, planted, settings.fault);
         state.post_accounts();
         let engine = Engine::new(state);
-        engine.start(librarian)?;
+        engine.start(librarian, shelver)?;
         let started = Started {
             clean: report.clean,
             cut: report.cut,

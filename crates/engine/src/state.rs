@@ -8,10 +8,10 @@ use crate::librarian::{Brought, Desk, Job};
 use crate::outbox::Outbox;
 use crate::pressure::{Load, Pressure};
 use crate::settings::Fault;
-use lockgate_broker::{Broker, Effects};
+use lockgate_broker::{Broker, Effects, Io};
 use lockgate_model::{Command, Event, Order, Refusal, SessionId, Time};
 use lockgate_wal::{Disk, Log, Pos};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
@@ -42,6 +42,14 @@ pub enum Item {
     Fault(String),
 }
 
+/// Where those who work for the state are asked.
+pub struct Desks {
+    /// Brings blocks.
+    pub librarian: Arc<Desk>,
+    /// Looks after streams' segments.
+    pub shelver: Arc<Desk>,
+}
+
 /// One session's place here.
 struct Place {
     outbox: Arc<Outbox>,
@@ -57,7 +65,7 @@ pub struct State<D: Disk> {
     pub weights: Weights,
     pub held: Held,
     pub pressure: Pressure,
-    pub librarian: Arc<Desk>,
+    pub desks: Desks,
     pub memory_max: u64,
     /// Confirm early and write late: a planted bug that the checkers must find.
     pub planted: bool,
@@ -69,6 +77,11 @@ pub struct State<D: Disk> {
     done: Vec<(u64, Vec<Done>, SyncSender<Vec<Done>>)>,
     /// The segment that is being emptied.
     emptying: Option<Pos>,
+    /// Segments in which nothing lives, once the log is synced that far: until then a power
+    /// cut could bring back what lived there.
+    dying: Vec<(Pos, Pos)>,
+    /// Files that are not needed any more, once the log is synced that far.
+    discards: VecDeque<(u64, Io)>,
     places: HashMap<SessionId, Place>,
     /// Sessions with something on the stage.
     touched: Vec<SessionId>,
@@ -110,7 +123,7 @@ impl<D: Disk> State<D> {
         broker: Broker,
         log: Log<D>,
         weights: Weights,
-        librarian: Arc<Desk>,
+        desks: Desks,
         memory_max: u64,
         planted: bool,
         fault: Fault,
@@ -121,13 +134,15 @@ impl<D: Disk> State<D> {
             weights,
             held: Held::default(),
             pressure: Pressure::default(),
-            librarian,
+            desks,
             memory_max,
             planted,
             fault,
             board: Arc::default(),
             done: Vec::new(),
             emptying: None,
+            dying: Vec::new(),
+            discards: VecDeque::new(),
             places: HashMap::new(),
             touched: Vec::new(),
             effects: Effects::default(),
@@ -154,7 +169,35 @@ impl<D: Disk> State<D> {
                 }
             }
             Brought::Moved => self.emptying = None,
+            Brought::Kept { .. }
+            | Brought::Unkept(_)
+            | Brought::Chunks { .. }
+            | Brought::Sought { .. } => self.shelved(brought),
             Brought::Failed(why) => (self.fault)(&why),
+        }
+    }
+
+    /// What the shelver says.
+    fn shelved(&mut self, brought: Brought) {
+        let Some(log) = &mut self.log else { return };
+        let mut journal = Live { log, weights: &mut self.weights };
+        match brought {
+            Brought::Kept { stream, segment, end, bytes } => {
+                let out = &mut self.effects;
+                self.broker.kept(stream, segment, end, bytes, &mut journal, out);
+            }
+            Brought::Unkept(stream) => self.broker.unkept(stream),
+            Brought::Chunks { stream, from, found } => {
+                let there = self.broker.chunks_came(stream, from, found);
+                let why = || format!("entry {from} of {stream:?} is not where it was kept");
+                if !there {
+                    (self.fault)(&why());
+                }
+            }
+            Brought::Sought { stream, segment, time, number } => {
+                self.broker.sought(stream, segment, time, number);
+            }
+            _ => {}
         }
     }
 
@@ -219,9 +262,10 @@ impl<D: Disk> State<D> {
         if !self.planted {
             log.flush();
         }
-        let (committed, storing) = (log.committed().0, self.librarian.storing.load(Relaxed));
+        let (committed, synced) = (log.committed().0, log.synced().0);
+        let storing = self.desks.librarian.storing.load(Relaxed);
         let load = Load {
-            under_way: log.backlog().max(storing),
+            under_way: log.backlog().max(storing).max(self.broker.keeping_bytes()),
             resident: self.broker.resident(),
             resident_max: self.memory_max,
             disk_low: log.space().low,
@@ -236,12 +280,28 @@ impl<D: Disk> State<D> {
                 self.held.push(effect.after, effect.session, effect.event);
             }
         }
-        if !effects.io.is_empty() {
-            self.librarian.ask(effects.io.drain(..).map(Job::Io));
-        }
+        self.ask(&mut effects.io, synced);
         self.effects = effects;
         self.press(load);
         self.post(current, wake);
+    }
+
+    /// Hands work for the disk to those who do it.
+    fn ask(&mut self, io: &mut Vec<Io>, synced: u64) {
+        for io in io.extract_if(.., |io| {
+            !matches!(io, Io::Load { .. } | Io::LoadPage { .. } | Io::Store { .. } | Io::Free(_))
+        }) {
+            match io {
+                Io::Discard { after, .. } => self.discards.push_back((after, io)),
+                _ => self.desks.shelver.ask([Job::Io(io)]),
+            }
+        }
+        if !io.is_empty() {
+            self.desks.librarian.ask(io.drain(..).map(Job::Io));
+        }
+        while let Some((_, io)) = self.discards.pop_front_if(|(after, _)| *after <= synced) {
+            self.desks.shelver.ask([Job::Io(io)]);
+        }
     }
 
     /// Lets go what waited for the log.
@@ -313,9 +373,14 @@ impl<D: Disk> State<D> {
     /// Releases segments in which nothing lives.
     fn bury(&mut self) {
         let Some(log) = &mut self.log else { return };
-        let dead = |s: &lockgate_wal::SegmentInfo| s.sealed && self.weights.of(s.base) <= 0;
+        let known = |base| self.dying.iter().any(|(b, _)| *b == base);
+        let dead = |s: &lockgate_wal::SegmentInfo| {
+            s.sealed && self.weights.of(s.base) <= 0 && !known(s.base)
+        };
         let bases: Vec<Pos> = log.segments().filter(dead).map(|s| s.base).collect();
-        for base in bases {
+        let (end, synced) = (log.end(), log.synced());
+        self.dying.extend(bases.into_iter().map(|base| (base, end)));
+        for (base, _) in self.dying.extract_if(.., |(_, until)| *until <= synced) {
             log.release(base);
             self.weights.close(base);
         }
@@ -329,12 +394,13 @@ impl<D: Disk> State<D> {
         }
         let sparse = |s: &lockgate_wal::SegmentInfo| {
             let size = s.end.0.saturating_sub(s.base.0) as f64;
-            s.sealed && (self.weights.of(s.base) as f64) < size * LIVE_SHARE_LEAST
+            let dying = self.dying.iter().any(|(base, _)| *base == s.base);
+            s.sealed && !dying && (self.weights.of(s.base) as f64) < size * LIVE_SHARE_LEAST
         };
         let Some(segment) = log.segments().find(sparse) else { return };
         self.emptying = Some(segment.base);
         let places = self.broker.live_places(segment.base.0, segment.end.0);
-        self.librarian.ask([Job::Move(places)]);
+        self.desks.librarian.ask([Job::Move(places)]);
     }
 
     /// The last turn: what waits is marked, the log is closed.
@@ -343,7 +409,8 @@ impl<D: Disk> State<D> {
         let mut journal = Live { log: &mut log, weights: &mut self.weights };
         self.broker.deliver(&mut journal, &mut self.effects);
         self.broker.rest(&mut journal);
-        self.librarian.ask([Job::Stop]);
+        self.desks.librarian.ask([Job::Stop]);
+        self.desks.shelver.ask([Job::Stop]);
         self.done.clear();
         log.close()
     }

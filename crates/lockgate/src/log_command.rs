@@ -31,6 +31,8 @@ pub fn fault_of(error: &OpenError) -> Fault {
     match error {
         OpenError::Foreign { .. } => Fault::foreign(error),
         OpenError::Version { .. } | OpenError::Damaged(_) => Fault::damaged(error),
+        OpenError::Shelf(lockgate_wal::ShelfError::Damaged { .. }) => Fault::damaged(error),
+        OpenError::Shelf(lockgate_wal::ShelfError::Io { .. }) => Fault::directory(error),
         OpenError::Io { .. } => Fault::directory(error),
     }
 }

@@ -53,6 +53,14 @@ fn said(record: &Record) -> String {
             };
             format!("held queue {}: {of}, next {next}{gone}", queue.0)
         }
+        Record::Kept { stream, segment, .. } => format!(
+            "kept stream {}: {} to {} in segment {:016x}, {} bytes of it",
+            stream.0, segment.base, segment.end, segment.base, segment.bytes
+        ),
+        Record::Cut { stream, below } => format!("cut stream {}: all below {below}", stream.0),
+        Record::Shelved { stream, segments, .. } => {
+            format!("shelved stream {}: {} segments", stream.0, segments.len())
+        }
         Record::Due { queue, due } => {
             let due = due.iter().map(|(ms, from, to)| format!("{from}..{to} at {ms} ms"));
             format!("due queue {}: {}", queue.0, list(due))

@@ -32,6 +32,7 @@ impl Broker {
         let after = self.obey(order, journal, out)?;
         for queue in std::mem::take(&mut self.ledger.moved) {
             self.reconsider(queue, journal);
+            self.tend(queue, journal, out);
         }
         out.events.append(&mut self.farewells);
         Ok(after)

@@ -1,17 +1,10 @@
-//! The arguments of declarations: known and good, known and harmless, or refused.
+//! The arguments of declarations: known and good, known and harmless, or refused. Those that
+//! only choose among RabbitMQ's own implementations (`x-queue-mode`, `x-queue-version`, leader
+//! locators, group sizes) are kept and shown, and change nothing.
 
+use super::stream::{age, locator};
 use crate::ledger::{flag, number};
-use lockgate_model::{Name, Object, QueueSpec, Refusal, Table, Value};
-
-/// The answer to what applications know and what is not there yet: to ignore it would
-/// break a promise in silence. Arguments that only choose among RabbitMQ's own
-/// implementations (`x-queue-mode`, `x-queue-version`, leader locators, group sizes) are
-/// kept and shown, and change nothing.
-const NOT_YET: &str = "not supported yet";
-
-/// Queue arguments that are not there yet.
-const MISSING: &[&str] =
-    &["x-max-age", "x-stream-max-segment-size-bytes", "x-stream-filter-size-bytes"];
+use lockgate_model::{Name, Object, Refusal, Table, Value};
 
 /// Queue arguments that two declarations of one queue must agree on.
 const COMPARED: &[&str] = &[
@@ -30,6 +23,10 @@ const COMPARED: &[&str] = &[
     "x-max-priority",
     "x-overflow",
     "x-queue-type",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
+    "x-queue-leader-locator",
     "x-single-active-consumer",
     "x-message-deduplication",
     "x-cache-size",
@@ -68,26 +65,16 @@ pub fn check_queue(arguments: &Table) -> Result<(), Fault> {
             "x-deduplication-header" if of_window(arguments) => header(value),
             "x-dead-letter-routing-key" => letter_key(value, arguments),
             "x-queue-type" => queue_type(value),
+            "x-max-age" => age(value),
+            "x-stream-max-segment-size-bytes" | "x-stream-filter-size-bytes" => count(value),
+            "x-initial-cluster-size" => some(value),
+            "x-queue-leader-locator" => locator(value),
             "x-queue-mode" => one_of(value, "queue mode", &["default", "lazy"]),
-            missing if MISSING.contains(&missing) => Err(NOT_YET.to_string()),
             _ => Ok(()),
         };
         checked.map_err(|reason| (name.to_string(), reason))?;
     }
     Ok(())
-}
-
-/// What queues of its kind cannot be.
-pub fn check_kind(spec: &QueueSpec) -> Result<(), &'static str> {
-    if spec.arguments.get("x-queue-type").and_then(Value::as_str) != Some("quorum") {
-        return Ok(());
-    }
-    match spec {
-        QueueSpec { durable: false, .. } => Err("non-durable"),
-        QueueSpec { auto_delete: true, .. } => Err("auto-delete"),
-        QueueSpec { exclusive: true, .. } => Err("exclusive-owner"),
-        _ => Ok(()),
-    }
 }
 
 /// Checks a subscription's arguments.
@@ -127,6 +114,11 @@ fn priority(value: &Value) -> Result<(), String> {
         Some(n) if n > 255 => Err(format!("{{max_value_exceeded,{n}}}")),
         _ => Ok(()),
     }
+}
+
+fn some(value: &Value) -> Result<(), String> {
+    count(value)?;
+    if value.as_int() == Some(0) { Err("{value_zero,0}".into()) } else { Ok(()) }
 }
 
 fn boolean(value: &Value) -> Result<(), String> {
@@ -196,10 +188,7 @@ fn one_of(value: &Value, what: &str, known: &[&str]) -> Result<(), String> {
 }
 
 fn queue_type(value: &Value) -> Result<(), String> {
-    match value.as_str() {
-        Some("stream") => Err(NOT_YET.into()),
-        _ => one_of(value, "queue type", &["classic", "quorum"]),
-    }
+    one_of(value, "queue type", &["classic", "quorum", "stream"])
 }
 
 /// Checks what names an exchange among a queue's arguments.
@@ -279,7 +268,7 @@ fn describe(value: Option<&Value>) -> String {
     }
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::Text(b) => String::from_utf8_lossy(b).into_owned(),
         Value::Bool(b) => b.to_string(),

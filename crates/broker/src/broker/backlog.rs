@@ -23,6 +23,9 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) {
+        if self.is_stream(queue) {
+            return self.serve_readers(queue, out);
+        }
         match self.ledger.queues.get(&queue).and_then(|q| q.store) {
             None => {}
             Some(Store::Delayed(_)) => return self.release(queue, journal, out),
@@ -75,7 +78,8 @@ impl Broker {
     pub(super) fn shrink(&mut self, queue: QueueId, out: &mut Effects) {
         let limit = self.resident_limit();
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
-        if q.line.resident() <= limit {
+        // What a stream has too much of in memory it keeps in its segments.
+        if q.stream.is_some() || q.line.resident() <= limit {
             return;
         }
         q.line.seal_full();
@@ -103,6 +107,7 @@ impl Broker {
         if q.line.arrived(key.first, run, &mut self.freed) {
             self.resident += q.line.resident() - before;
             self.dispatch.wake(key.queue);
+            self.list_again(key.queue);
         }
     }
 

@@ -47,7 +47,8 @@ impl Broker {
         let Some(desk) = self.dispatch.desks.get(&queue) else { return };
         let unused = q.rules.idle.filter(|_| desk.subscribers.is_empty());
         let idle = unused.map(|ms| desk.used.millis().saturating_add(ms));
-        let next = idle.into_iter().chain(q.expiry.next()).chain(desk.due()).min();
+        let dues = idle.into_iter().chain(q.expiry.next()).chain(desk.due());
+        let next = dues.chain(self.stream_due(q)).min();
         // What could not go on in one turn goes on in the next.
         let going = self.dispatch.releasing.get(&queue).is_some_and(|r| !r.due.is_empty());
         let soonest = if q.store.is_some() { self.now.millis() + 1 } else { 0 };
@@ -82,6 +83,7 @@ impl Broker {
         out: &mut Effects,
     ) -> Option<Time> {
         self.pass_time(now);
+        self.retry();
         let ms = self.now.millis();
         while let Some((due, queue)) = self.timers.first().copied()
             && due <= ms
@@ -96,6 +98,7 @@ impl Broker {
             self.end_rest(queue);
             self.recall(queue, journal, out);
             self.try_letters_again(queue);
+            self.tend(queue, journal, out);
             if self.is_forsaken(queue, ms) {
                 self.drop_queue(queue, journal, out);
             }

@@ -5,7 +5,7 @@ use super::{Answered, Asker, Broker};
 use crate::dispatch::{Desk, Lease, Waiting};
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::Slice;
+use crate::ledger::{Queue, Slice};
 use lockgate_model::{Answer, Got, Name, Refusal};
 
 impl Broker {
@@ -18,7 +18,9 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> Result<Option<(Answer, u64)>, Refusal> {
-        let queue = self.accessible(asker.session, name)?.id;
+        let q = self.accessible(asker.session, name)?;
+        let queue = q.id;
+        self.not_of_streams(q, "basic.get")?;
         self.touch(queue);
         self.expire(queue, journal);
         let Asker { session, lane, ticket } = asker;
@@ -90,7 +92,10 @@ impl Broker {
 
     /// Messages of a queue that nobody holds.
     pub(super) fn waiting_messages(&self, queue: QueueId) -> u64 {
-        let live = self.ledger.queues.get(&queue).map_or(0, |q| q.line.live());
+        let live = self.ledger.queues.get(&queue).map_or(0, Queue::messages);
+        if self.is_stream(queue) {
+            return live;
+        }
         live - self.dispatch.desks.get(&queue).map_or(0, Desk::away)
     }
 }

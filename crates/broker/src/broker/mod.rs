@@ -31,6 +31,7 @@ mod routes;
 mod settle;
 mod stores;
 mod story;
+mod stream;
 mod subscribe;
 mod sure;
 mod together;
@@ -147,6 +148,10 @@ pub struct Broker {
     reminders: Vec<remind::Reminder>,
     /// Records are being written that belong together, since the log stood here.
     grouped: Option<u64>,
+    /// Streams that have something to be kept.
+    keeping: Vec<QueueId>,
+    /// Streams whose segments there is no room for.
+    stalled: Vec<QueueId>,
     /// Replay only: records of a group whose end has not come yet.
     group: Option<Vec<recover::Kept>>,
 }
@@ -192,6 +197,8 @@ impl Broker {
             delayed_lost: 0,
             repeats: 0,
             marked: 0,
+            keeping: Vec::new(),
+            stalled: Vec::new(),
             group: None,
             settings,
         }
@@ -354,6 +361,7 @@ impl Broker {
                 let single = self.ledger.queues.get(id).is_some_and(|q| q.rules.single);
                 let desk = || Desk { single, ..Desk::default() };
                 self.dispatch.desks.entry(*id).or_insert_with(desk);
+                self.open_stream(*id);
                 self.touch(*id);
             }
             Change::ExchangeDeclared { id, .. } => self.open_stores(*id),
@@ -374,6 +382,7 @@ impl Broker {
             self.arm(queue);
         }
         out.events.append(&mut self.farewells);
+        self.keep(out);
         self.log_settled(journal);
         out.io.extend(self.freed.drain(..).map(Io::Free));
     }
@@ -406,7 +415,7 @@ impl Broker {
             sessions: self.dispatch.sessions.len() as u64,
             queues: named().count() as u64,
             exchanges: self.ledger.exchanges.len() as u64,
-            messages: named().map(|q| q.line.live()).sum(),
+            messages: named().map(Queue::messages).sum(),
             delayed: delayed.map(|q| q.line.live()).sum(),
             delayed_lost: self.delayed_lost,
             repeats: self.repeats,

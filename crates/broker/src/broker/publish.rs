@@ -167,7 +167,8 @@ impl Broker {
                 continue;
             }
             let Some(q) = self.ledger.queues.get(&queue) else { continue };
-            let logs = (persistent || q.rules.kind == Kind::Quorum) && q.is_logged();
+            // What must be safe when it is delivered is in the log, whatever its sender says.
+            let logs = (persistent || q.rules.kind != Kind::Classic) && q.is_logged();
             if q.rules.rejects() {
                 let (end, wait) = self.store_within(queue, run, kept, to, logs, now, journal, out);
                 self.refuse(queue, run, end, to, journal, out);
@@ -269,6 +270,11 @@ impl Broker {
         let first = q.line.append(rank, run, from, to, logged);
         self.resident += q.line.resident() - before;
         let to_number = first + (to - from) as u64;
+        if q.stream.is_some() {
+            let slice =
+                Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
+            return self.store_in_stream(queue, &slice, logged, out);
+        }
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.came(&q.line, first, to_number);
         }

@@ -1,6 +1,7 @@
 //! Declaring, deleting and purging queues.
 
-use super::arguments::{check_kind, check_letters, check_queue, difference, refusal};
+use super::arguments::{check_letters, check_queue, difference, refusal};
+use super::stream::check_kind;
 use super::{Answered, Broker};
 use crate::change::Change;
 use crate::id::{ExchangeId, QueueId, VhostId};
@@ -34,7 +35,8 @@ impl Broker {
     ) -> Answered {
         let vhost = self.vhost_of(session)?;
         self.choose_kind(session, vhost, &mut spec);
-        if spec.name.is_empty() {
+        let named = !spec.name.is_empty();
+        if !named {
             spec.name = self.fresh_name(vhost);
         } else if let Some(q) = self.ledger.queue_named(vhost, &spec.name) {
             self.equivalent(session, &spec, q)?;
@@ -45,13 +47,7 @@ impl Broker {
             self.unreserved(vhost, Object::Queue, &spec.name)?;
         }
         self.room_for_queue(vhost, &spec.name)?;
-        check_kind(&spec).map_err(|property| {
-            let vhost = self.ledger.vhost_name(vhost);
-            let name = &spec.name;
-            Refusal::Limit(format!(
-                "invalid property '{property}' for queue '{name}' in vhost '{vhost}'"
-            ))
-        })?;
+        check_kind(&spec, named, &self.ledger.vhost_name(vhost))?;
         check_letters(&spec.arguments).map_err(|why| {
             let vhost = self.ledger.vhost_name(vhost);
             Refusal::Limit(format!("{why} in queue '{}' in vhost '{vhost}'", spec.name))
@@ -201,6 +197,7 @@ impl Broker {
         sources.sort_unstable();
         sources.dedup();
         let after = self.change(&Change::QueueDeleted { id }, lasting, journal);
+        self.close_stream(id, after, out);
         if let Some(s) = owner.and_then(|o| self.dispatch.sessions.get_mut(&o)) {
             s.owned.retain(|q| *q != id);
         }
@@ -222,6 +219,7 @@ impl Broker {
         journal: &mut impl Journal,
     ) -> Answered {
         let q = self.accessible(session, name)?;
+        self.not_of_streams(q, "queue.purge")?;
         let id = q.id;
         let Some(desk) = self.dispatch.desks.get_mut(&id) else {
             return Ok((Answer::Removed(0), 0));

@@ -56,7 +56,7 @@ impl Broker {
                 self.change(&change, false, journal);
             }
             Record::Enqueued { targets, at, sizes, lifetimes, delays } => {
-                self.restore_entries(&targets, &sizes, place, journal)?;
+                self.restore_entries(&targets, at, &sizes, place, journal)?;
                 self.restore_expiry(&targets, at, sizes.len() as u64, &lifetimes);
                 self.restore_delays(&targets, at, sizes.len() as u64, &delays);
                 self.restore_labels(&targets, at, body)?;
@@ -120,6 +120,16 @@ impl Broker {
                     q.seen.set(below);
                 }
             }
+            Record::Kept { stream, segment, latest } => {
+                self.apply_kept(stream, segment, latest, journal)?;
+            }
+            Record::Cut { stream, below } => self.apply_cut(stream, below),
+            Record::Shelved { stream, latest, segments, arrivals } => {
+                let q = self.ledger.queues.get_mut(&stream);
+                if let Some(s) = q.and_then(|q| q.stream.as_mut()) {
+                    s.restore(latest, segments, &arrivals)?;
+                }
+            }
             Record::Begin | Record::End | Record::Started => {}
         }
         Ok(())
@@ -128,6 +138,7 @@ impl Broker {
     fn restore_entries(
         &mut self,
         targets: &[(QueueId, u64)],
+        at: Time,
         sizes: &[(u32, u32)],
         place: Place,
         journal: &mut impl Journal,
@@ -143,6 +154,9 @@ impl Broker {
                 q.line.set_sizes(*first, &bodies);
             }
             journal.weigh(place, i64::from(weight) * i64::from(count));
+            if let Some(stream) = &mut q.stream {
+                stream.note(*first, at);
+            }
         }
         Ok(())
     }
@@ -269,8 +283,10 @@ impl Broker {
             desk.recount(&q.line);
             self.dispatch.desks.insert(q.id, desk);
         }
-        let queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
+        let mut queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
+        queues.sort_unstable();
         for id in queues {
+            self.open_stream(id);
             self.arm(id);
             // What was due meanwhile goes on at once.
             self.expire(id, journal);
@@ -393,6 +409,9 @@ fn hold(q: &Queue, out: &mut Vec<u8>) {
     if !q.attempts.is_empty() {
         let counts: Vec<(u64, u64, u32)> = q.attempts.iter().collect();
         entry(out, kind::COUNTED, |body| record::write_counted(q.id, &counts, body));
+    }
+    if let Some(stream) = &q.stream {
+        entry(out, kind::SHELVED, |body| record::write_shelved(q.id, stream, body));
     }
     let due: Vec<(u64, u64, u64)> = q.expiry.iter().collect();
     if !due.is_empty() {

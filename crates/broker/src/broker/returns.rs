@@ -18,6 +18,10 @@ impl Broker {
         failed: bool,
         journal: &mut impl Journal,
     ) {
+        // What a reader was given is still where it was.
+        if self.is_stream(queue) {
+            return;
+        }
         if step == 1 {
             self.bring_back_range(queue, first, first + u64::from(count), failed, journal);
         } else {

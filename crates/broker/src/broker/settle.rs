@@ -38,9 +38,12 @@ impl Broker {
             return;
         }
         self.release_groups(queue, (first, step, to - from));
+        let stream = self.is_stream(queue);
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.leased -= u64::from(n);
             match outcome {
+                // What a reader has been given is still there.
+                _ if stream => {}
                 Outcome::Accept => self.settle_strided(queue, first, step, to - from, journal),
                 Outcome::Discard => {
                     let (width, count) = if step == 1 { (to - from, 1) } else { (1, to - from) };

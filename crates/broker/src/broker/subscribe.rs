@@ -21,6 +21,7 @@ impl Broker {
         let own = wish.arguments.get("x-consumer-timeout").and_then(Value::as_int);
         let hold_max = own.and_then(|ms| u64::try_from(ms).ok()).or(q.rules.hold_max);
         let vhost = self.ledger.vhost_name(vhost);
+        let reader = self.reader(q, &wish)?;
         check_consumer(&wish.arguments)
             .map_err(|e| refusal(Object::Queue, &wish.queue, vhost.clone(), e))?;
         let desk = self.dispatch.desks.get_mut(&queue);
@@ -47,6 +48,7 @@ impl Broker {
             in_flight: 0,
             in_ring: false,
             order: self.next_order,
+            reader,
         });
         if let Some(desk) = desk {
             desk.subscribers.push(id);

@@ -1,5 +1,6 @@
 //! A desk: how one queue stands with its subscribers.
 
+use super::Reader;
 use super::groups::Groups;
 use crate::id::QueueId;
 use crate::ledger::Cursors;
@@ -198,6 +199,8 @@ pub struct Subscriber {
     pub in_ring: bool,
     /// Counts subscriptions: who came first.
     pub order: u64,
+    /// Where it stands, if it reads a stream.
+    pub reader: Option<Box<Reader>>,
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! The volatile half of the broker: who is connected, who subscribes, who holds what.
 //! Born empty at every start and every promotion; nothing of it is in the log.
 
+mod chunks;
 mod desk;
 mod groups;
 mod lease;
+mod reader;
 mod ready;
 mod releasing;
 mod serve;
 mod session;
 
+pub use chunks::{Chunks, Filling};
 pub use desk::{Death, Desk, Lent, Reason, Subscriber, Waiting};
 pub use groups::{Finder, Group, Holder, Verdict};
 pub use lease::Lease;
+pub use reader::{Filter, Reader, Seek};
 pub use releasing::Releasing;
 pub use serve::Lot;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};
@@ -32,6 +36,8 @@ pub struct Dispatch {
     pub leases: Slab<Lease>,
     /// How each queue stands with its subscribers.
     pub desks: ById<QueueId, Desk>,
+    /// What is in memory of streams' segments.
+    pub chunks: ById<QueueId, Chunks>,
     /// Queues that may have something to deliver.
     pub ready: Vec<QueueId>,
     /// Queues whose time has changed with what they lent.

@@ -35,10 +35,10 @@ pub struct Lot {
 
 /// Part of a slice: `count` entries from `first` on, `step` apart.
 #[derive(Clone, Copy)]
-struct Part {
-    first: u32,
-    step: u32,
-    count: u32,
+pub(super) struct Part {
+    pub first: u32,
+    pub step: u32,
+    pub count: u32,
 }
 
 impl Dispatch {
@@ -224,7 +224,7 @@ impl Dispatch {
 
 /// What the entries of a part cost; cuts the part where the cost reaches `room`, but
 /// never below one entry.
-fn measure(run: &Run, item: u32, part: &mut Part, room: u64) -> u64 {
+pub(super) fn measure(run: &Run, item: u32, part: &mut Part, room: u64) -> u64 {
     let mut cost = 0;
     for n in 0..part.count {
         if cost >= room && n > 0 {

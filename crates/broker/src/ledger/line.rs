@@ -228,6 +228,11 @@ impl Line {
         }
     }
 
+    /// What must be committed so that the entries of the block that holds `from` are.
+    pub fn needs(&self, from: u64) -> u64 {
+        self.rank(from).map_or(0, |r| r.needs(from))
+    }
+
     /// True if any of `from..to` is in the log.
     pub fn any_logged(&self, from: u64, to: u64) -> bool {
         self.rank(from).is_some_and(|r| r.any_logged(from, to))

@@ -13,6 +13,7 @@ mod policies;
 mod queue;
 mod register;
 mod rules;
+mod stream;
 mod window;
 
 pub use block::{Extent, NUMBER_MAX};
@@ -25,6 +26,7 @@ pub use policies::{Applied, Policies, age_seconds};
 pub use queue::Queue;
 pub use register::Register;
 pub use rules::{DeadLetter, Kind, Overflow, Rules};
+pub use stream::{Segment, Stream};
 pub use window::{Digest, Known, Window, flag, number};
 
 use crate::change::Change;

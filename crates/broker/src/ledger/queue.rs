@@ -2,10 +2,11 @@
 
 use super::attempts::Attempts;
 use super::expiry::Expiry;
-use super::line::{Cursors, Line};
+use super::line::{Cursors, Line, Rank};
 use super::manner::Store;
 use super::policies::Applied;
-use super::rules::Rules;
+use super::rules::{Kind, Rules};
+use super::stream::Stream;
 use super::window::Known;
 use crate::id::{ExchangeId, PageId, QueueId, VhostId};
 use crate::journal::Journal;
@@ -40,6 +41,8 @@ pub struct Queue {
     pub attempts: Attempts,
     /// Replay only: what the last stop said may have been delivered.
     pub seen: Cursors,
+    /// What only a stream has.
+    pub stream: Option<Box<Stream>>,
     /// Ways that lead here.
     pub inbound: HashSet<(ExchangeId, WayKey)>,
 }
@@ -60,6 +63,7 @@ impl Queue {
             attempts: Attempts::default(),
             seen: Cursors::default(),
             expiry: Expiry::default(),
+            stream: None,
             inbound: HashSet::new(),
         }
     }
@@ -84,6 +88,9 @@ impl Queue {
         if rules.bytes_max.is_some() {
             self.line.measure();
         }
+        if rules.kind == Kind::Stream {
+            self.stream.get_or_insert_default();
+        }
         self.rules = rules;
     }
 
@@ -102,5 +109,18 @@ impl Queue {
     /// True if it is in the log: what dies with its session never is.
     pub fn is_logged(&self) -> bool {
         self.spec.durable && self.owner.is_none()
+    }
+
+    /// Entries there are.
+    pub fn messages(&self) -> u64 {
+        let (first, next) = self.span();
+        if self.stream.is_some() { next - first } else { self.line.live() }
+    }
+
+    /// A stream's first entry that can be read, and the next one's number.
+    pub fn span(&self) -> (u64, u64) {
+        let head = self.line.ranks().first().map_or(0, Rank::head);
+        let first = self.stream.as_ref().and_then(|s| s.first());
+        (first.unwrap_or(head), self.line.next(0))
     }
 }

@@ -1,7 +1,16 @@
 //! What a queue's arguments ask of it, read once when it is declared.
 
+use super::policies::age_seconds;
 use bytes::Bytes;
 use lockgate_model::{Name, Table, Value};
+use std::time::Duration;
+
+/// A segment of a stream: what it is, what it is at the least by its stream's bound, and what
+/// declarations can make of it. RabbitMQ takes up to 3 GB; below 16 KiB a file is mostly its name.
+const SEGMENT_BYTES: u64 = 64 << 20;
+const SEGMENT_LEAST: u64 = 1 << 20;
+const SEGMENT_MIN: u64 = 16 << 10;
+const SEGMENT_MAX: u64 = 3_000_000_000;
 
 /// What becomes of messages that a full queue has no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +95,12 @@ pub struct Rules {
     pub hold_max: Option<u64>,
     /// Where what dies goes.
     pub dead_letter: Option<DeadLetter>,
+    /// A stream keeps nothing older, as far as whole segments allow.
+    pub age_max: Option<Duration>,
+    /// A stream keeps no more bytes, as far as whole segments allow.
+    pub retained_max: Option<u64>,
+    /// How large a stream's segments get.
+    pub segment_bytes: Option<u64>,
 }
 
 impl Rules {
@@ -95,8 +110,11 @@ impl Rules {
             let n = arguments.get(name).and_then(Value::as_int)?;
             u64::try_from(n).ok()
         };
+        let kind = arguments.get("x-queue-type").and_then(Value::as_str);
+        let stream = kind == Some("stream");
+        let age = arguments.get("x-max-age").and_then(Value::as_str).and_then(age_seconds);
         Rules {
-            kind: match arguments.get("x-queue-type").and_then(Value::as_str) {
+            kind: match kind {
                 Some("quorum") => Kind::Quorum,
                 Some("stream") => Kind::Stream,
                 _ => Kind::Classic,
@@ -111,12 +129,28 @@ impl Rules {
             },
             priority_max: number("x-max-priority").map_or(0, |n| n.min(255) as u8),
             single: arguments.get("x-single-active-consumer") == Some(&Value::Bool(true)),
-            bytes_max: number("x-max-length-bytes"),
+            bytes_max: number("x-max-length-bytes").filter(|_| !stream),
             attempts_max: number("x-delivery-limit").map(|n| n.min(u32::MAX.into()) as u32),
             rest: rest(arguments),
             hold_max: number("x-consumer-timeout"),
             dead_letter: dead_letter(arguments),
+            age_max: age.and_then(|secs| u64::try_from(secs).ok()).map(Duration::from_secs),
+            retained_max: number("x-max-length-bytes").filter(|_| stream),
+            segment_bytes: number("x-stream-max-segment-size-bytes"),
         }
+    }
+
+    /// At how many bytes a stream begins a new segment.
+    pub fn segment_max(&self) -> u64 {
+        // Retention takes whole segments: with a bound on all of them eight are coarse enough.
+        let fitting = self.retained_max.map(|most| (most / 8).clamp(SEGMENT_LEAST, SEGMENT_BYTES));
+        let wish = self.segment_bytes.or(fitting).unwrap_or(SEGMENT_BYTES);
+        wish.clamp(SEGMENT_MIN, SEGMENT_MAX)
+    }
+
+    /// How long a stream fills one segment: a quarter of what it retains.
+    pub fn segment_age(&self) -> Option<Duration> {
+        self.age_max.map(|age| age / 4)
     }
 
     /// The rank of entries with this priority: the highest comes first.

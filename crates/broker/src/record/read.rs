@@ -46,6 +46,7 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::ROLLED => Record::Rolled { queue: QueueId(r.u32()?), ids: r.digests()? },
         kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
+        kind::KEPT | kind::CUT | kind::SHELVED => r.of_stream(kind)?,
         _ => return Err(Malformed("unknown kind of record")),
     })
 }

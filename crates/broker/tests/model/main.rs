@@ -170,6 +170,7 @@ impl World {
                         }
                         came.push_back((key, Arc::new(all.finish())));
                     }
+                    of_a_stream => panic!("there is no stream: {of_a_stream:?}"),
                 }
             }
             if quiet && came.is_empty() {

@@ -265,4 +265,83 @@ impl Client {
     pub fn drain(&mut self, queue: &str) -> Vec<u64> {
         std::iter::from_fn(|| self.get(queue)).map(|(n, _)| n).collect()
     }
+
+    /// A stream; returns how many messages it has.
+    pub fn declare_stream(&mut self, name: &str, more: &[(&str, Value)]) -> u64 {
+        let mut arguments = Table::default();
+        arguments.set("x-queue-type", Value::text("stream"));
+        more.iter().for_each(|(n, v)| arguments.set(n, v.clone()));
+        let (durable, exclusive, auto_delete) = (true, false, false);
+        let name = name.into();
+        let spec = QueueSpec { name, durable, exclusive, auto_delete, arguments };
+        self.ask(Request::DeclareQueue(spec.clone()));
+        match self.ask(Request::DeclareQueue(spec)) {
+            Answer::Queue { messages, .. } => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// As `publish`, transient, with tickets that count from `base`.
+    pub fn publish_from(&mut self, queue: &str, first: u64, count: u64, size: usize, base: u64) {
+        let mut run = RunBuilder::default();
+        for n in first..first + count {
+            let mut body = vec![n as u8; size];
+            body[..8].copy_from_slice(&n.to_be_bytes());
+            run.push(b"", queue.as_bytes(), false, &[0, 0], &body, false, 0);
+        }
+        let run = Arc::new(run.finish());
+        let confirm = Some(Ticket(first - base));
+        self.port.submit(&mut vec![Command::Publish { lane: Lane(1), run, confirm }], NOW);
+    }
+
+    /// Reads a stream from an offset up to the message of this number: offset and number.
+    pub fn read_stream(&mut self, queue: &str, offset: u64, last: u64) -> Vec<(u64, u64)> {
+        let mut arguments = Table::default();
+        arguments.set("x-stream-offset", Value::I64(offset as i64));
+        let (consumer, lane) = (Consumer(9), Lane(1));
+        self.ask(Request::Subscribe(Subscription {
+            queue: queue.into(),
+            consumer,
+            tag: "t".into(),
+            settled: false,
+            exclusive: false,
+            limit: Some(17),
+            arguments,
+        }));
+        let mut came: Vec<(u64, u64)> = Vec::new();
+        let done = |came: &[(u64, u64)]| came.last().is_some_and(|(_, n)| *n == last);
+        while !done(&came) {
+            let (mut back, mut cost) = (Vec::new(), 0);
+            for e in self.events.extract_if(.., |e| matches!(e, Event::Deliver(_))) {
+                let Event::Deliver(d) = e else { unreachable!() };
+                for (n, at) in (0..).zip(d.indices()) {
+                    let Stamp::Offset(offset) = d.stamp.of(n, d.step) else { panic!("no offset") };
+                    let body = d.run.body(&d.run.items[at]);
+                    let n = u64::from_be_bytes(body[..8].try_into().unwrap());
+                    assert!(body[8..].iter().all(|b| *b == n as u8), "not what was sent");
+                    came.push((offset, n));
+                }
+                let (lease, count) = (d.lease.unwrap(), d.count);
+                back.push(Command::Settle { lease, from: 0, count, outcome: Outcome::Accept });
+                cost += d.cost;
+            }
+            back.push(Command::Window(cost));
+            self.port.submit(&mut back, NOW);
+            if !done(&came) {
+                self.wait();
+            }
+        }
+        self.ask(Request::Cancel(consumer));
+        self.port.submit(&mut vec![Command::Leave(lane)], NOW);
+        came
+    }
+
+    /// Lets time pass until something is so.
+    pub fn wait_until(&mut self, engine: &Engine<SimDisk>, now: &mut u64, is: impl Fn() -> bool) {
+        while !is() {
+            *now += 60_000_000;
+            engine.tick(Time(*now));
+            self.settle_down();
+        }
+    }
 }

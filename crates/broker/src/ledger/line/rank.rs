@@ -444,6 +444,12 @@ impl Rank {
         &self.gone
     }
 
+    /// What must be committed so that the entries of the block that holds `from` are.
+    pub fn needs(&self, from: u64) -> u64 {
+        let block = self.blocks.get(self.index_of(from));
+        block.and_then(|b| b.extents.iter().map(|e| e.place.end()).max()).unwrap_or(0)
+    }
+
     /// True if any of `from..to` is in the log.
     pub fn any_logged(&self, from: u64, to: u64) -> bool {
         let mut i = self.index_of(from);
