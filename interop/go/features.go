@@ -132,10 +132,33 @@ func consumerTimeout(connection *amqp.Connection) {
 	expect("again", drain(slow, queue), []got{{"m", true}})
 }
 
+func stream(connection *amqp.Connection) {
+	channel := confirming(connection)
+	queue, gone := kept(connection, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeStream, amqp.StreamMaxAgeArg: "1D"})
+	defer gone()
+	for number := range 20 {
+		publish(channel, "", queue, amqp.Publishing{Body: []byte(strconv.Itoa(number))})
+	}
+	for _, from := range []any{"first", int64(7)} {
+		reader := must(connection.Channel())
+		check(reader.Qos(100, 0, false))
+		deliveries := consume(reader, queue, amqp.Table{"x-stream-offset": from})
+		first, _ := from.(int64)
+		for number := first; number < 20; number++ {
+			delivery := receive("a delivery", deliveries)
+			expect("body", string(delivery.Body), strconv.FormatInt(number, 10))
+			expect("offset", delivery.Headers["x-stream-offset"], number)
+			check(delivery.Ack(false))
+		}
+		check(reader.Close())
+	}
+}
+
 func features() {
 	connected("dead-letters-of-each-reason", letters)
 	connected("highest-priority-first", priorities)
 	connected("reject-publish-tells-the-publisher", rejectPublish)
 	connected("single-active-consumer-of-a-quorum-queue-hands-over-when-it-dies", singleActive)
 	connected("consumer-timeout-cancels-and-no-more", consumerTimeout)
+	connected("stream-from-its-beginning", stream)
 }

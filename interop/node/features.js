@@ -6,6 +6,7 @@ import './groups.js';
 import './order.js';
 import './rascal.js';
 import './refusals.js';
+import './streams.js';
 import './time.js';
 import { runAll } from './suite.js';
 

@@ -31,6 +31,14 @@ connected('priorities-with-a-bound-drop-the-head', async (_, channel) => {
   expect(await bodies(channel, queue), ['middle', 'low']);
 });
 
+connected('highest-priority-first-in-a-quorum-queue', async (connection, channel) => {
+  beyondRabbitmq(connection, 'x-max-priority on a quorum queue');
+  await kept(connection, { 'x-queue-type': 'quorum', 'x-max-priority': 5 }, async (queue) => {
+    for (const [body, priority] of [['low', 1], ['high', 5], ['none', undefined]]) await send(channel, queue, body, { priority, persistent: true });
+    expect(await bodies(channel, queue), ['high', 'low', 'none']);
+  });
+});
+
 connected('consumer-of-higher-priority-gets-all-it-can-take', async (connection, channel) => {
   const queue = await own(channel);
   const low = await Inbox.at(connection, queue, { noAck: false });

@@ -3,8 +3,8 @@
 import time
 
 from pika_dead import death, deaths
-from pika_kit import Inbox, beyond_rabbitmq, confirming, connect, drop, kept, needs, own, ready, send
-from suite import case, expect, wait_until
+from pika_kit import ANY, Inbox, beyond_rabbitmq, confirming, connect, drop, kept, needs, older_than, own, ready, send
+from suite import Skip, case, expect, wait_until
 
 
 def count(letter):
@@ -78,6 +78,21 @@ def no_limit_no_end():
             expect("x-delivery-count" in (properties.headers or {}), False)
             channel.basic_nack(method.delivery_tag, requeue=True)
         wait_until(lambda: ready(channel, queue) == 1, "back")
+
+
+@case
+def no_limit_no_end_of_a_quorum_queue_either():
+    """Nothing is dropped that nobody asked to drop; RabbitMQ from 4.0 on does so after twenty times."""
+    with connect() as connection:
+        if older_than(connection, ANY) and not older_than(connection, "4.0"):
+            raise Skip("a limit of twenty by default")
+        channel = confirming(connection)
+        with kept(connection, {"x-queue-type": "quorum"}) as queue:
+            send(channel, queue, "m", delivery_mode=2)
+            inbox = Inbox(connection, queue, auto_ack=False, prefetch=1)
+            for number in range(1, 31):
+                inbox.requeue(inbox.wait(number)[-1])
+            expect(count(inbox.wait(31)[-1]), 30)
 
 
 @case

@@ -3,7 +3,7 @@
 import datetime
 
 from pika_kit import (
-    PERSISTENT, Inbox, bodies, confirming, connect, exchange, kept, needs, older_than, own, ready, send,
+    PERSISTENT, Inbox, bodies, confirming, connect, exchange, kept, needs, older_than, own, ready, restarted, send,
 )
 from suite import case, expect, unique, wait_until
 
@@ -276,3 +276,26 @@ def letters_at_least_once():
             expect(letters.texts(20), [str(number) for number in range(20)])
             expect(deaths(letters.got[0]), [death(1, "expired", queue)])
             wait_until(lambda: ready(channel, queue) == 0, "the originals gone")
+
+
+@case(alone=True)
+def dead_letters_survive_a_kill():
+    """While messages die by the hundred the broker is killed: each is then in one queue or in the other."""
+    before = connect()
+    channel = confirming(before)
+    with kept(before) as grave, kept(before, {
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": grave, "x-message-ttl": 400}) as queue:
+        wanted = {str(number) for number in range(500)}
+        plain = before.channel()
+        for number in range(499):
+            plain.basic_publish("", queue, str(number).encode(), PERSISTENT)
+        # The last is confirmed, and with it those before it.
+        plain.close()
+        channel.basic_publish("", queue, b"499", PERSISTENT)
+        wait_until(lambda: ready(channel, grave), "the first dead")
+        restarted(before)
+        with connect() as after:
+            letters = Inbox(after, grave)
+            letters.until(lambda: {letter.body.decode() for letter in letters.got} == wanted, "all of them")
+            expect({letter.properties.headers["x-first-death-reason"] for letter in letters.got}, {"expired"})
+            wait_until(lambda: ready(after.channel(), queue) == 0, "none left behind")

@@ -99,6 +99,17 @@ def low_priority_expires_behind_a_higher_one():
 
 
 @case
+def highest_priority_first_in_a_quorum_queue():
+    with connect() as connection:
+        beyond_rabbitmq(connection, "x-max-priority on a quorum queue")
+        channel = confirming(connection)
+        with kept(connection, {"x-queue-type": "quorum", "x-max-priority": 5}) as queue:
+            for body, priority in (("none", None), ("low", 1), ("high", 5), ("above", 9)):
+                send(channel, queue, body, priority=priority, delivery_mode=2)
+            expect(bodies(channel, queue), ["high", "above", "low", "none"])
+
+
+@case
 def consumer_of_higher_priority_gets_all_it_can_take():
     with connect() as connection:
         channel = confirming(connection)

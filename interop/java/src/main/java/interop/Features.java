@@ -36,6 +36,7 @@ final class Features {
     static void run() {
         connected("consumer-timeout-cancels-and-no-more", Features::consumerTimeout);
         connected("delivery-count-and-limit", Features::deliveryLimit);
+        connected("stream-from-its-beginning", Features::stream);
         connected("spring-retries-by-dead-letters", Features::springRetries);
         connected("spring-parks-what-it-cannot-do", Features::springDelivery);
         connected("spring-delays-messages", Features::springDelays);
@@ -96,6 +97,30 @@ final class Features {
         Map<?, ?> death = (Map<?, ?>) deaths.get(0);
         expect("count of deaths", death.get("count"), 1L);
         expect("reason", death.get("reason").toString(), "delivery_limit");
+        channel.queueDelete(queue);
+    }
+
+    static void stream(Connection connection) throws Exception {
+        Channel channel = confirming(connection);
+        String queue = unique("stream");
+        channel.queueDeclare(queue, true, false, false, Map.of("x-queue-type", "stream", "x-max-age", "1D"));
+        for (int number = 0; number < 20; number++) {
+            send(channel, queue, null, number);
+        }
+        for (long from : new long[] {0, 5}) {
+            Channel reading = connection.createChannel();
+            reading.basicQos(100);
+            BlockingQueue<Delivery> got = new LinkedBlockingQueue<>();
+            Object offset = from == 0 ? "first" : from;
+            reading.basicConsume(queue, false, Map.of("x-stream-offset", offset), (tag, delivery) -> got.add(delivery), tag -> {});
+            for (long number = from; number < 20; number++) {
+                Delivery delivery = take("a delivery", got);
+                expect("body", new String(delivery.getBody()), String.valueOf(number));
+                expect("offset", delivery.getProperties().getHeaders().get("x-stream-offset"), number);
+                reading.basicAck(delivery.getEnvelope().getDeliveryTag(), false);
+            }
+            reading.close();
+        }
         channel.queueDelete(queue);
     }
 
