@@ -4,10 +4,7 @@
 use bytes::Bytes;
 use lockgate_broker::record::{self, kind};
 use lockgate_broker::{Broker, Effects, Journal, Place, Settings};
-use lockgate_model::{
-    Binding, Command, Destination, ExchangeKind, ExchangeSpec, Lane, LeaseId, Name, Outcome,
-    QueueSpec, Request, RunBuilder, SessionId, Step, Subscription, Table, Ticket, Time, Value,
-};
+use lockgate_model::*;
 use std::sync::Arc;
 
 const NOW: Time = Time(1_000_000_000);
@@ -34,7 +31,12 @@ impl Journal for Memory {
 }
 
 pub fn empty() -> Broker {
-    Broker::new(Settings { queue_resident: 100_000, resident_max: 1_000_000, seed: 7, ..Settings::default() })
+    Broker::new(Settings {
+        queue_resident: 100_000,
+        resident_max: 1_000_000,
+        seed: 7,
+        ..Settings::default()
+    })
 }
 
 /// Records of every kind, made as a running broker makes them. `turn` sees the journal and the
@@ -44,13 +46,13 @@ pub fn life<J: Journal>(journal: &mut J, mut turn: impl FnMut(&mut J, &Broker)) 
     broker.recovered(true, NOW, journal);
     broker.make_vhost("/", journal);
     broker.connect(SESSION);
-    let exchange = ExchangeSpec {
-        name: "x".into(),
-        kind: ExchangeKind::Topic,
+    let exchange = |name: &str, kind, arguments| ExchangeSpec {
+        name: name.into(),
+        kind,
         durable: true,
         auto_delete: false,
         internal: false,
-        arguments: Table::default(),
+        arguments,
     };
     let binding = |destination| Binding {
         source: "x".into(),
@@ -65,20 +67,39 @@ pub fn life<J: Journal>(journal: &mut J, mut turn: impl FnMut(&mut J, &Broker)) 
         }
         Arc::new(run.finish())
     };
-    let settle =
-        |from, count| Step::Settle { lease: LeaseId(0), from, count, outcome: Outcome::Accept };
+    let settle = |from, count, outcome| Step::Settle { lease: LeaseId(0), from, count, outcome };
+    // A message that goes on later, and only once.
+    let odd = |to: &str| {
+        let mut head = Vec::new();
+        let headers = [("x-delay", Value::I64(50)), ("x-deduplication-header", Value::text("id"))];
+        let headers = Some(table(&headers));
+        Properties { headers, delivery_mode: Some(2), ..Properties::default() }.encode(&mut head);
+        let mut run = RunBuilder::default();
+        run.push(to.as_bytes(), b"k.a", false, &head, b"odd", true, 2);
+        Step::Publish(Arc::new(run.finish()))
+    };
+    let later = table(&[("x-delayed-type", Value::text("topic"))]);
+    let rich = [
+        ("x-max-priority", Value::I64(3)),
+        ("x-delivery-limit", Value::I64(5)),
+        ("x-max-length-bytes", Value::I64(1 << 20)),
+    ];
     let requests = [
         Request::Open { vhost: "/".into(), user: "guest".into() },
-        Request::DeclareExchange(exchange),
-        Request::DeclareQueue(queue("q", None)),
-        Request::DeclareQueue(queue("short", Some(5_000))),
-        Request::DeclareQueue(queue("brief", None)),
+        Request::DeclareExchange(exchange("x", ExchangeKind::Topic, Table::default())),
+        Request::DeclareExchange(exchange("later", ExchangeKind::Delayed, later)),
+        Request::DeclareExchange(exchange("once", ExchangeKind::Deduplicating, Table::default())),
+        Request::DeclareQueue(queue("q", &rich)),
+        Request::DeclareQueue(queue("short", &[("x-message-ttl", Value::I64(5_000))])),
+        Request::DeclareQueue(queue("brief", &[("x-queue-type", Value::text("quorum"))])),
+        Request::Commit(vec![odd("later"), odd("once"), odd("once")]),
         Request::Bind(binding(Destination::Queue("q".into()))),
         Request::Bind(binding(Destination::Queue("short".into()))),
         Request::Commit(vec![Step::Publish(batch(3, 10))]),
         Request::Commit(vec![Step::Publish(batch(40, 3_000))]),
         Request::Subscribe(subscription("q".into(), 1, false)),
-        Request::Commit(vec![settle(0, 2), Step::Publish(batch(1, 0))]),
+        Request::Commit(vec![settle(0, 2, Outcome::Accept), Step::Publish(batch(1, 0))]),
+        Request::Commit(vec![settle(2, 1, Outcome::Failed)]),
         Request::Unbind(binding(Destination::Queue("short".into()))),
         Request::DeleteQueue { name: "brief".into(), if_unused: false, if_empty: false },
         Request::Purge("short".into()),
@@ -88,16 +109,34 @@ pub fn life<J: Journal>(journal: &mut J, mut turn: impl FnMut(&mut J, &Broker)) 
         ask(&mut broker, request, journal, &mut Effects::default());
         turn(journal, &broker);
     }
+    let policy = Policy {
+        name: "p".into(),
+        pattern: "^q".into(),
+        apply_to: ApplyTo::Queues,
+        definition: table(&[("max-length", Value::I64(9))]),
+        priority: 0,
+    };
+    let user = User { name: "u".into(), ..User::default() };
+    for order in [
+        Order::SetUser(user),
+        Order::SetPolicy { vhost: "/".into(), tier: Tier::User, policy },
+        Order::MakeVhost(VhostSpec { name: "b".into(), ..VhostSpec::default() }),
+    ] {
+        broker.administer(order, NOW, journal, &mut Effects::default()).expect("a good order");
+        turn(journal, &broker);
+    }
+    broker.tick(Time(NOW.0 + 60_000), journal, &mut Effects::default());
+    broker.deliver(journal, &mut Effects::default());
     broker.rest(journal);
     turn(journal, &broker);
 }
 
-fn queue(name: &str, ttl: Option<i64>) -> QueueSpec {
-    let mut arguments = Table::default();
-    if let Some(ttl) = ttl {
-        arguments.set("x-message-ttl", Value::I64(ttl));
-    }
-    let (name, durable) = (name.into(), true);
+fn table(pairs: &[(&str, Value)]) -> Table {
+    Table(pairs.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+}
+
+fn queue(name: &str, arguments: &[(&str, Value)]) -> QueueSpec {
+    let (name, durable, arguments) = (name.into(), true, table(arguments));
     QueueSpec { name, durable, exclusive: false, auto_delete: false, arguments }
 }
 
