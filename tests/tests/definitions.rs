@@ -215,6 +215,29 @@ async fn a_running_broker_takes_what_is_good_at_once_and_names_what_is_not() {
     assert_eq!(names, ["q", "fine"]);
 }
 
+/// Imports an export of one virtual host into another: is it refused where that is not there,
+/// and is it the same where it is?
+fn one_vhost_copied(data: &Path, one: &str) -> (bool, bool) {
+    let path = data.with_extension("one.json");
+    std::fs::write(&path, one).unwrap();
+    let into =
+        |vhost: &str| definitions(data, &["import", path.to_str().unwrap(), "--vhost", vhost]);
+    let (code, _, err) = into("copy");
+    let refused = code == 1 && err == "lockgate: vhost 'copy' does not exist";
+    let made = data.with_extension("made.json");
+    std::fs::write(&made, json!({"vhosts": [{"name": "copy"}]}).to_string()).unwrap();
+    assert_eq!(definitions(data, &["import", made.to_str().unwrap()]).0, 0);
+    let (code, out, err) = into("copy");
+    assert_eq!(code, 0, "{out} {err}");
+    let (_, copy, _) = definitions(data, &["export", "--vhost", "copy"]);
+    let of = |text: &str| {
+        let mut json: Json = serde_json::from_str(text).unwrap();
+        json["original_vhost_name"].take();
+        json
+    };
+    (refused, of(&copy) == of(one))
+}
+
 #[test]
 fn a_stopped_brokers_definitions_go_in_and_out_as_well() {
     let broker = Broker::start(Options::default());
@@ -238,6 +261,7 @@ fn a_stopped_brokers_definitions_go_in_and_out_as_well() {
     assert_eq!(code, 0, "{out}");
     let (code, one, _) = definitions(other.data(), &["export", "--vhost", "shop"]);
     assert_eq!((code, one.contains("\"original_vhost_name\": \"shop\"")), (0, true));
+    assert_eq!(one_vhost_copied(other.data(), &one), (true, true));
     let (code, _, err) = definitions(other.data(), &["export", "--vhost", "nowhere"]);
     assert_eq!((code, err.as_str()), (1, "lockgate: vhost 'nowhere' does not exist"));
 }
