@@ -6,7 +6,7 @@ mod kit;
 
 use kit::{Client, NOW, settings};
 use lockgate_engine::Engine;
-use lockgate_model::{Time, Value};
+use lockgate_model::{Answer, ApplyTo, Order, Policy, Request, Table, Tier, Time, Value};
 use lockgate_wal::Disk;
 use lockgate_wal::sim::SimDisk;
 use proptest::prelude::*;
@@ -170,4 +170,30 @@ fn a_full_disk_leaves_a_stream_in_the_log_until_there_is_room() {
         disk.list().unwrap().iter().any(|n| n.ends_with(".stream"))
     });
     assert_eq!(client.read_stream("s", 0, 29).len(), 30);
+}
+
+#[test]
+fn a_policy_shortens_a_stream_at_once() {
+    let engine = open(&SimDisk::new()).unwrap();
+    let mut client = Client::new(&engine);
+    client.declare_stream("s", &arguments(false));
+    for n in 0..200 {
+        client.publish("s", n, 1, 3_000);
+        client.settle_down();
+        engine.tick(Time(NOW.0 + n * 1_000_000));
+    }
+    let mut waiting = || match client.ask(Request::FindQueue("s".into())) {
+        Answer::Queue { messages, .. } => messages,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(waiting(), 200);
+    let mut definition = Table::default();
+    definition.set("max-length-bytes", Value::I64(100_000));
+    let (pattern, apply_to) = ("^s$".into(), ApplyTo::Streams);
+    let policy = Policy { name: "p".into(), pattern, apply_to, definition, priority: 0 };
+    let order = Order::SetPolicy { vhost: "/".into(), tier: Tier::User, policy };
+    let now = Time(NOW.0 + 200 * 1_000_000);
+    assert_eq!(engine.administer(vec![order], now), [Ok(())]);
+    let left = waiting();
+    assert!((1..100).contains(&left), "{left} of 200");
 }
