@@ -123,6 +123,15 @@ def c():
     return [("c", ["./suite.sh"], HERE / "c")]
 
 
+def definitions():
+    folder = HERE / "definitions"
+    sys.path.insert(0, str(folder))
+    import rabbit  # noqa: PLC0415 only here is a RabbitMQ needed
+
+    rabbit.install()
+    return [("definitions", [_venv(), "-B", "suite.py"], folder)]
+
+
 def readme():
     interpreter = _venv()
     node()
@@ -140,5 +149,6 @@ ALL = {
     "go": go,
     "rust": rust,
     "c": c,
+    "definitions": definitions,
     "readme": readme,
 }
