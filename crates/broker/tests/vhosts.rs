@@ -221,3 +221,41 @@ fn a_users_channels_are_counted_over_all_its_connections() {
     house.command(OTHER, Command::Gone);
     house.ask_as(SessionId(3), Request::OpenLane).unwrap();
 }
+
+/// Held against a RabbitMQ 3.10 whose virtual host makes quorum queues.
+#[test]
+fn only_what_can_be_a_quorum_queue_becomes_one() {
+    let mut house = House::new();
+    let classic = [("x-queue-type", Value::text("classic"))];
+    house.queue("before", &classic);
+    house.order(vhost("/", &[("default_queue_type", Value::text("quorum"))]));
+    let mut unlike = |name: &str, pairs: &[(&str, Value)]| match house.try_queue(name, pairs) {
+        Err(why) => why.to_string(),
+        Ok(_) => String::new(),
+    };
+    assert_eq!(
+        unlike("before", &[]),
+        "inequivalent arg 'x-queue-type' for queue 'before' in vhost '/': \
+         received 'quorum' but current is 'classic'"
+    );
+    assert_eq!((unlike("new", &[]), unlike("new", &[])), (String::new(), String::new()));
+    assert_eq!(
+        unlike("new", &classic),
+        "inequivalent arg 'x-queue-type' for queue 'new' in vhost '/': \
+         received 'classic' but current is 'quorum'"
+    );
+    let declare = |house: &mut House, durable, exclusive, auto_delete| {
+        let (name, arguments) = (Name::default(), Table::default());
+        let spec = QueueSpec { name, durable, exclusive, auto_delete, arguments };
+        house.ask(Request::DeclareQueue(spec)).unwrap();
+    };
+    declare(&mut house, false, false, false);
+    declare(&mut house, true, false, true);
+    let quorum = |q: &(Name, QueueSpec)| q.1.arguments.get("x-queue-type").is_some();
+    let queues = house.broker.holdings().queues;
+    let names: Vec<&str> =
+        queues.iter().filter(|q| quorum(q)).map(|(_, spec)| spec.name.as_str()).collect();
+    assert_eq!((queues.len(), names), (4, vec!["before", "new"]));
+    declare(&mut house, true, true, false);
+    assert_eq!(house.broker.counts().queues, 5);
+}
