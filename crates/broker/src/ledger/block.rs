@@ -126,6 +126,7 @@ impl Block {
     pub fn seal(&mut self) {
         if let Body::Open(builder) = &mut self.body {
             self.body = Body::Here(Arc::new(std::mem::take(builder).finish()));
+            self.extents.shrink_to_fit();
         }
     }
 

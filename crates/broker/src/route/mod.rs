@@ -1,6 +1,7 @@
 //! Routing: which ways out of an exchange a message takes. Pure matching; knows no queue
 //! from the inside.
 
+mod circle;
 mod hash;
 mod headers;
 mod heading;

@@ -7,12 +7,13 @@
 //! logarithm and no more, and what is found depends on names and weights alone: not on the
 //! order in which they came, nor on ids.
 
+use super::circle::Circle;
 use super::hash::hash;
 use crate::dice::mix;
-use crate::id::{QueueId, Target};
+use crate::id::Target;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Points of a target on a ring, and places from which a key looks: with 16 and 16 a share
 /// is within about 4 percent of what its weight says (one standard deviation).
@@ -32,7 +33,7 @@ struct Member {
 #[derive(Debug, Default)]
 pub struct Ring {
     /// By bit of the weight: points with their targets.
-    rings: BTreeMap<u32, BTreeSet<(u64, Target)>>,
+    rings: BTreeMap<u32, Circle>,
     members: HashMap<Target, Member, FixedState>,
 }
 
@@ -87,11 +88,11 @@ impl Ring {
         for bit in (0..u64::BITS).filter(|bit| (before ^ after) >> bit & 1 != 0) {
             let ring = self.rings.entry(bit).or_default();
             for n in 0..POINTS {
-                let point = (place(name, bit, n), target);
+                let point = place(name, bit, n);
                 if after >> bit & 1 != 0 {
-                    ring.insert(point);
+                    ring.insert(point, target);
                 } else {
-                    ring.remove(&point);
+                    ring.remove(point, target);
                 }
             }
             if ring.is_empty() {
@@ -102,18 +103,14 @@ impl Ring {
 
     /// Where a message of this hash goes.
     pub fn find(&self, hash: u64) -> Option<Target> {
-        const FIRST: Target = Target::Queue(QueueId(0));
         let mut nearest: Option<(u128, Target)> = None;
         for (bit, ring) in &self.rings {
             for n in 0..PROBES {
                 let at = place(!hash, *bit, n);
-                let Some((point, target)) = ring.range((at, FIRST)..).next().or(ring.first())
-                else {
-                    continue;
-                };
+                let Some((point, target)) = ring.next(at) else { continue };
                 let distance = u128::from(point.wrapping_sub(at)) << (u64::BITS - 1 - bit);
                 if nearest.is_none_or(|(best, _)| distance < best) {
-                    nearest = Some((distance, *target));
+                    nearest = Some((distance, target));
                 }
             }
         }
@@ -129,6 +126,7 @@ fn place(of: u64, bit: u32, n: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::QueueId;
     use proptest::prelude::*;
 
     const KEYS: u64 = 30_000;
