@@ -39,7 +39,7 @@ fn spelt(mut rest: &[u8]) -> Vec<(u8, Bytes)> {
     while let &[kind, length, ..] = rest {
         rest = &rest[2..];
         if length != u8::MAX {
-            all.push((kind % 12, Bytes::copy_from_slice(take(&mut rest, length.into()))));
+            all.push((kind % 32, Bytes::copy_from_slice(take(&mut rest, length.into()))));
             continue;
         }
         let (known, body, _) = &lived[usize::from(kind) % lived.len()];

@@ -29,7 +29,7 @@ impl Attempts {
 
     /// Entries `from..to` are settled.
     pub fn forget(&mut self, from: u64, to: u64) {
-        if !self.0.is_empty() {
+        if !self.0.is_empty() && from < to {
             let known: Vec<u64> = self.0.range(from..to).map(|(n, _)| *n).collect();
             known.iter().for_each(|n| {
                 self.0.remove(n);
@@ -81,6 +81,7 @@ mod tests {
         assert_eq!(a.alike(5, 9), (1, 6));
         assert_eq!(a.alike(5, 6), (1, 6));
         assert_eq!(a.alike(6, 9), (0, 9));
+        a.forget(9, 0);
         a.forget(0, 5);
         assert_eq!(a.iter().collect::<Vec<_>>(), [(5, 6, 1)]);
     }
