@@ -16,8 +16,8 @@ use std::sync::mpsc::sync_channel;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How soon time may want something again: at the least, while there is work, and while
-/// there is none. What expires is due to 50 ms.
+/// How soon time may want something again: at the least, while anybody is there, and while
+/// nobody is. What expires is due to 50 ms.
 const TICK_LEAST: Duration = Duration::from_millis(2);
 const TICK_BUSY: Duration = Duration::from_millis(25);
 const TICK_IDLE: Duration = Duration::from_millis(250);

@@ -367,7 +367,8 @@ impl<D: Disk> State<D> {
         }
         self.bury();
         self.empty_one();
-        (due, std::mem::take(&mut self.busy))
+        // Whoever is there may publish what is due before long.
+        (due, std::mem::take(&mut self.busy) || !self.places.is_empty())
     }
 
     /// Releases segments in which nothing lives.

@@ -135,6 +135,20 @@ fn what_is_handed_out_and_not_settled_is_not_in_memory_either() {
     }
 }
 
+/// What a session publishes after a long silence may be due at once.
+#[test]
+fn while_anybody_is_there_time_is_asked_for_often_enough() {
+    let m = Machine::new(settings(false));
+    let client = Client::new(&m.engine);
+    let mut now = Time(NOW.0 + 1);
+    for _ in 0..10 {
+        let next = m.engine.tick(now).unwrap();
+        assert!(next.since(now).as_millis() <= 25, "{:?}", next.since(now));
+        now = next;
+    }
+    drop(client);
+}
+
 #[test]
 fn an_idle_engine_asks_for_little_time() {
     let m = Machine::new(settings(false));

@@ -195,11 +195,12 @@ pub enum Known {
 
 impl Known {
     /// Reads a queue's arguments that have been checked. Without a size or a time it is what
-    /// waits that counts.
+    /// waits that counts, but in a stream, where everything does.
     pub fn of(arguments: &Table) -> Option<Known> {
         let rules = WindowRules::of(arguments)?;
+        let stream = arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream");
         Some(match (rules.size, rules.ttl) {
-            (None, None) => Known::Roll(rules, Roll::default()),
+            (None, None) if !stream => Known::Roll(rules, Roll::default()),
             _ => Known::Window(Window::new(rules)),
         })
     }
@@ -308,6 +309,14 @@ mod tests {
         let five = |v| label(&usual, HEADER, v).map(|l| l.digest);
         assert_eq!(five(Value::I32(5)), five(Value::I64(5)));
         assert_ne!(five(Value::I32(5)), five(Value::text("5")));
+    }
+
+    #[test]
+    fn a_stream_has_a_window_and_no_roll() {
+        let mut arguments = Table(vec![("x-message-deduplication".into(), Value::Bool(true))]);
+        assert!(matches!(Known::of(&arguments), Some(Known::Roll(..))));
+        arguments.set("x-queue-type", Value::text("stream"));
+        assert!(matches!(Known::of(&arguments), Some(Known::Window(_))));
     }
 
     #[test]
