@@ -216,6 +216,11 @@ impl Ear {
 
     /// Subscribes to a queue. The answer is read with what else comes.
     pub fn consumer(to: SocketAddr, queue: &str, acks: Acks) -> io::Result<Ear> {
+        Ear::reader(to, queue, acks, &[0; 4])
+    }
+
+    /// The same with arguments, an encoded table.
+    pub fn reader(to: SocketAddr, queue: &str, acks: Acks, arguments: &[u8]) -> io::Result<Ear> {
         let mut stream = connect(to)?;
         let (no_ack, every) = match acks {
             Acks::Auto => (0b10, 0),
@@ -226,7 +231,7 @@ impl Ear {
                 (0, count)
             }
         };
-        let pieces: [&[u8]; 5] = [&[0, 0], &short(queue), &short("c"), &[no_ack], &[0; 4]];
+        let pieces: [&[u8]; 5] = [&[0, 0], &short(queue), &short("c"), &[no_ack], arguments];
         stream.write_all(&method(1, 60, 20, &pieces))?;
         Ear::new(stream, every)
     }

@@ -6,7 +6,7 @@ use crate::load::{
 use crate::report::{Row, Sample, percentile};
 use crate::{Bench, Peer};
 use lockgate_tests::Wire;
-use lockgate_tests::wire::{NO_TABLE, PERSISTENT, method, short};
+use lockgate_tests::wire::{NO_TABLE, PERSISTENT, long, method, short};
 use std::io::{self, Error};
 use std::net::SocketAddr;
 use std::thread::{self, ScopedJoinHandle};
@@ -21,6 +21,7 @@ const FREE: Limits =
     Limits { undelivered: WINDOW, unconfirmed: u64::MAX, copies: 1, total: u64::MAX };
 const WARM: Duration = Duration::from_secs(1);
 const BACKLOG: u64 = 2_000_000;
+const STREAM: u64 = 1_000_000;
 const RATE: u64 = 5_000;
 const IDLE: usize = 1_000;
 
@@ -34,6 +35,7 @@ pub const ALL: &[(&str, fn(&Bench) -> io::Result<Vec<Row>>)] = &[
     ("fanout", fanout),
     ("topic", topic),
     ("backlog", backlog),
+    ("stream", stream),
     ("latency", latency),
     ("startup", startup),
     ("connections", connections),
@@ -221,6 +223,42 @@ fn backlog(bench: &Bench) -> io::Result<Vec<Row>> {
     let drained = Row::new("... drained", peer.books.resident())
         .between(from, Sample::now(BACKLOG, peer.books));
     Ok(vec![empty, full, drained])
+}
+
+/// Published to a stream, and then read by ten from its first message on.
+fn stream(bench: &Bench) -> io::Result<Vec<Row>> {
+    let peer = bench.peer()?;
+    let mut wire = Wire::channel(peer.address)?;
+    wire.call(method(1, 50, 40, &[&[0, 0], &short(QUEUE), &[0]]), (50, 41))?;
+    wire.declare_with(QUEUE, &[("x-queue-type", "stream")])?;
+    let block = Block::of(&[publication("", QUEUE, PERSISTENT, &[b'x'; 100])]);
+    let limits = Limits { undelivered: u64::MAX, total: STREAM, ..FREE };
+    let from = Sample::now(0, peer.books);
+    send(connect(peer.address)?, &block, limits, &Flow::default())?;
+    while wire.waiting(QUEUE)? < STREAM {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let full = Row::new("stream of 1,000,000 x 100 B: published", peer.books.resident())
+        .between(from, Sample::now(STREAM, peer.books));
+    let mut first = short("x-stream-offset");
+    first.push(b'S');
+    first.extend_from_slice(&long(b"first"));
+    let acks = Acks::Every { count: 500, prefetch: 2_000 };
+    let flow = Flow::default();
+    let from = Sample::now(0, peer.books);
+    let ears = (0..10).map(|_| Ear::reader(peer.address, QUEUE, acks, &long(&first)));
+    let mut ears: Vec<Ear> = ears.collect::<io::Result<_>>()?;
+    let mut left = 10 * STREAM;
+    let last = |_: &[u8]| {
+        left -= 1;
+        if left == 0 {
+            flow.end();
+        }
+    };
+    receive(&mut ears, &flow, last)?;
+    let read = Row::new("... read by 10 from the first", peer.books.resident())
+        .between(from, Sample::now(10 * STREAM, peer.books));
+    Ok(vec![full, read])
 }
 
 fn latency(bench: &Bench) -> io::Result<Vec<Row>> {

@@ -275,6 +275,17 @@ impl Wire {
         self.call(method(1, 60, 20, &pieces), (60, 21)).map(drop)
     }
 
+    /// Reads a stream from an offset on; up to so many messages come before an answer.
+    pub fn read_stream(&mut self, queue: &str, offset: u64, prefetch: u16) -> io::Result<()> {
+        let limit: [&[u8]; 3] = [&[0; 4], &prefetch.to_be_bytes(), &[0]];
+        self.call(method(1, 60, 10, &limit), (60, 11))?;
+        let mut table = short("x-stream-offset");
+        table.push(b'l');
+        table.extend_from_slice(&offset.to_be_bytes());
+        let pieces: [&[u8]; 5] = [&[0, 0], &short(queue), &short("c"), &[0], &long(&table)];
+        self.call(method(1, 60, 20, &pieces), (60, 21)).map(drop)
+    }
+
     /// Acknowledges.
     pub fn ack(&mut self, tag: u64, multiple: bool) -> io::Result<()> {
         self.send(&method(1, 60, 80, &[&tag.to_be_bytes(), &[u8::from(multiple)]]))

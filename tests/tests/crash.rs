@@ -3,6 +3,7 @@
 
 use lockgate_tests::broker::run;
 use lockgate_tests::load::{self, Dice, Load, QUEUE};
+use lockgate_tests::wire::Said;
 use lockgate_tests::{Broker, History, Options, Seen, Violation, Wire};
 
 /// Producers at a time.
@@ -105,4 +106,70 @@ fn an_orderly_stop_keeps_everything_persistent_and_drops_the_rest() {
         };
         assert_eq!(body, [n]);
     }
+}
+
+/// A message of a stream: its number, and enough to fill segments with.
+fn entry(n: u64) -> Vec<u8> {
+    let mut body = vec![n as u8; 2_000];
+    body[..8].copy_from_slice(&n.to_be_bytes());
+    body
+}
+
+/// Publishes until so many are confirmed, and more that may not be.
+fn append(broker: &Broker, from: u64, count: u64) -> std::io::Result<u64> {
+    let mut wire = Wire::channel(broker.amqp)?;
+    wire.confirms()?;
+    for n in from..from + count {
+        wire.send(&Wire::publication("s", &[0, 0], &entry(n)))?;
+    }
+    let mut confirmed = 0;
+    while confirmed < count / 2 {
+        if let Said::Confirmed { tag, good: true, .. } = wire.said()? {
+            confirmed = confirmed.max(tag);
+        }
+    }
+    Ok(from + confirmed)
+}
+
+/// The numbers that stand in the stream from an offset on, up to its end.
+fn read(broker: &Broker, offset: u64) -> std::io::Result<Vec<u64>> {
+    let mut wire = Wire::channel(broker.amqp)?;
+    let end = wire.waiting("s")?;
+    wire.read_stream("s", offset, 100)?;
+    let mut numbers = Vec::new();
+    while offset + (numbers.len() as u64) < end {
+        let said = wire.said()?;
+        let Said::Delivered { tag, redelivered: false, body } = said else { panic!("{said:?}") };
+        let n = u64::from_be_bytes(*body.first_chunk().expect("a number"));
+        assert_eq!(body, entry(n));
+        numbers.push(n);
+        wire.ack(tag, false)?;
+    }
+    Ok(numbers)
+}
+
+#[test]
+fn a_stream_is_read_again_from_a_stored_offset_after_kills() {
+    let mut broker = Broker::start(options());
+    let mut wire = Wire::channel(broker.amqp).unwrap();
+    wire.declare_with("s", &[("x-queue-type", "stream")]).unwrap();
+    drop(wire);
+    let (mut known, mut next) = (Vec::new(), 0);
+    for life in 0..8 {
+        let count = 400 + life * 50;
+        let confirmed = append(&broker, next, count).unwrap();
+        broker.kill();
+        broker = broker.again();
+        let all = read(&broker, 0).unwrap();
+        assert!(all.starts_with(&known), "life {life}: what was there has changed");
+        let fresh: Vec<u64> = (next..confirmed).collect();
+        assert!(all[known.len()..].starts_with(&fresh), "life {life}: confirmed and lost");
+        assert!(all.windows(2).all(|w| w[0] < w[1]), "life {life}: twice, or out of order");
+        let stored = all.len() as u64 * 2 / 3;
+        assert_eq!(read(&broker, stored).unwrap(), all[stored as usize..]);
+        (known, next) = (all, next + count);
+    }
+    let files = std::fs::read_dir(broker.data().join("log")).unwrap();
+    let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+    assert!(names.filter(|n| n.ends_with(".stream")).count() > 0, "all is in the log still");
 }

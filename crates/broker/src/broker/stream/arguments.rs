@@ -29,7 +29,8 @@ const NOT_FOR_STREAMS: &[&str] = &[
 ];
 
 /// Arguments that only a stream knows.
-const FOR_STREAMS: &[&str] = &["x-max-age", "x-stream-max-segment-size-bytes"];
+const FOR_STREAMS: &[&str] =
+    &["x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"];
 
 /// Arguments of consumers that a stream has no use for.
 const NOT_FOR_READERS: &[&str] = &["x-priority", "x-cancel-on-ha-failover"];
