@@ -110,7 +110,12 @@ impl Shore {
             self.held.pop_front_if(|(after, _, _)| *after <= self.log.committed)
         {
             match event {
-                Event::Deliver(d) => self.readers.entry(session).or_default().take(&d),
+                // Who has gone meanwhile hears nothing.
+                Event::Deliver(d) => {
+                    if let Some(reader) = self.readers.get_mut(&session) {
+                        reader.take(&d);
+                    }
+                }
                 Event::Answer { result, .. } => self.answers.push(result),
                 _ => {}
             }

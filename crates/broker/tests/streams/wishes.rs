@@ -214,3 +214,14 @@ fn a_stream_that_is_deleted_leaves_no_file() {
     assert!(s.files.is_empty());
     assert_eq!(s.broker.resident(), 0);
 }
+
+#[test]
+fn what_is_not_committed_is_neither_kept_nor_delivered() {
+    let mut s = Shore::new();
+    s.declare("s", &[]).expect("declared");
+    s.subscribe(SessionId(2), "s", Value::text("first"), 1000, &[]).expect("a reader");
+    s.publish("s", 0, 100, 4000);
+    assert!(s.jobs.is_empty() && s.readers[&SessionId(2)].seen.is_empty());
+    s.commit();
+    assert!(!s.jobs.is_empty() && s.readers[&SessionId(2)].seen.len() == 100);
+}
