@@ -37,7 +37,7 @@ pub fn connect(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Reads one frame and not a byte more.
-fn answer(stream: &mut TcpStream) -> io::Result<()> {
+pub fn answer(stream: &mut TcpStream) -> io::Result<()> {
     let mut head = [0; 7];
     stream.read_exact(&mut head)?;
     let [_, _, _, size @ ..] = head;
@@ -81,10 +81,22 @@ impl Block {
         block
     }
 
+    /// All of these, in turn, many a write: for messages of which no two are alike.
+    pub fn long(messages: &[Vec<u8>]) -> Block {
+        let mut block = Block { bytes: Vec::new(), ends: Vec::new() };
+        for message in messages {
+            block.bytes.extend_from_slice(message);
+            block.ends.push(block.bytes.len());
+        }
+        block
+    }
+
     /// Up to `most` messages from the one at `at`, and how many they are.
     fn part(&self, at: usize, most: u64) -> (&[u8], usize) {
-        let count = (self.ends.len() - at).min(usize::try_from(most).unwrap_or(usize::MAX));
         let from = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let fit = self.ends[at..].partition_point(|end| end - from <= WRITE_BYTES);
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(WRITE_MESSAGES);
+        let count = fit.max(1).min(most);
         (&self.bytes[from..self.ends[at + count - 1]], count)
     }
 }
@@ -192,6 +204,8 @@ pub enum Acks {
     Auto,
     /// One for so many deliveries, and no more than `prefetch` on the way.
     Every { count: u64, prefetch: u16 },
+    /// What a read brings is refused for good.
+    Refused { prefetch: u16 },
 }
 
 /// A connection that is listened to.
@@ -200,6 +214,8 @@ pub struct Ear {
     buffer: Vec<u8>,
     filled: usize,
     every: u64,
+    /// Whether they are accepted; otherwise they are refused.
+    good: bool,
     /// The last delivery, and the last that was acknowledged.
     tag: u64,
     acked: u64,
@@ -222,24 +238,27 @@ impl Ear {
     /// The same with arguments, an encoded table.
     pub fn reader(to: SocketAddr, queue: &str, acks: Acks, arguments: &[u8]) -> io::Result<Ear> {
         let mut stream = connect(to)?;
-        let (no_ack, every) = match acks {
-            Acks::Auto => (0b10, 0),
-            Acks::Every { count, prefetch } => {
-                let [a, b] = prefetch.to_be_bytes();
-                stream.write_all(&method(1, 60, 10, &[&[0, 0, 0, 0, a, b, 0]]))?;
-                answer(&mut stream)?;
-                (0, count)
-            }
+        let (every, good, prefetch) = match acks {
+            Acks::Auto => (0, true, 0),
+            Acks::Every { count, prefetch } => (count, true, prefetch),
+            Acks::Refused { prefetch } => (1, false, prefetch),
         };
+        if every > 0 {
+            let [a, b] = prefetch.to_be_bytes();
+            stream.write_all(&method(1, 60, 10, &[&[0, 0, 0, 0, a, b, 0]]))?;
+            answer(&mut stream)?;
+        }
+        let no_ack = u8::from(every == 0) << 1;
         let pieces: [&[u8]; 5] = [&[0, 0], &short(queue), &short("c"), &[no_ack], arguments];
         stream.write_all(&method(1, 60, 20, &pieces))?;
-        Ear::new(stream, every)
+        Ok(Ear { good, ..Ear::new(stream, every)? })
     }
 
     fn new(stream: TcpStream, every: u64) -> io::Result<Ear> {
         let buffer = vec![0; READ_BYTES];
         let single = BTreeSet::new();
-        Ok(Ear { stream, buffer, filled: 0, every, tag: 0, acked: 0, floor: 0, single })
+        let (filled, good, tag, acked, floor) = (0, true, 0, 0, 0);
+        Ok(Ear { stream, buffer, filled, every, good, tag, acked, floor, single })
     }
 
     /// Reads once; returns how many messages came. `body` sees each.
@@ -270,7 +289,8 @@ impl Ear {
         if self.every > 0 && self.tag - self.acked >= self.every {
             self.acked = self.tag;
             let tag = self.tag.to_be_bytes();
-            self.stream.write_all(&method(1, 60, 80, &[&tag, &[1]]))?;
+            let id = if self.good { 80 } else { 120 };
+            self.stream.write_all(&method(1, 60, id, &[&tag, &[1]]))?;
         }
         Ok(came)
     }

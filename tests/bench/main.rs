@@ -2,7 +2,9 @@
 //! loopback, and one table. It judges nothing and never fails for being slow; see README.md.
 
 mod load;
+mod queues;
 mod report;
+mod waiting;
 mod workloads;
 
 use lockgate_tests::{Broker, Options, binary};
@@ -32,7 +34,7 @@ struct Peer {
     address: SocketAddr,
     books: Books,
     /// Ours: killed when it is dropped, and before its data go.
-    _broker: Option<(Broker, tempfile::TempDir)>,
+    broker: Option<(Broker, tempfile::TempDir)>,
 }
 
 impl Bench {
@@ -66,14 +68,14 @@ impl Bench {
     /// A broker to be measured: a fresh one, or theirs.
     fn peer(&self) -> io::Result<Peer> {
         if let Some(address) = self.theirs {
-            return Ok(Peer { address, books: Books(self.pid), _broker: None });
+            return Ok(Peer { address, books: Books(self.pid), broker: None });
         }
         // Not in the system's folder for temporary files: syncs would cost nothing there
         // where that is memory.
         let home = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
         let broker = Broker::start_on(&home.path().join("data"), Options::default());
         let books = Books(Some(broker.process.id()));
-        Ok(Peer { address: broker.amqp, books, _broker: Some((broker, home)) })
+        Ok(Peer { address: broker.amqp, books, broker: Some((broker, home)) })
     }
 
     fn run(&self) -> io::Result<Vec<Row>> {

@@ -61,6 +61,13 @@ impl Sample {
     pub fn now(count: u64, books: Books) -> Sample {
         Sample { at: Instant::now(), count, cpu: books.cpu() }
     }
+
+    /// How much of a core the broker has used since.
+    pub fn share(self, books: Books) -> String {
+        let cpu = books.cpu().saturating_sub(self.cpu);
+        let share = 100.0 * cpu.as_secs_f64() / self.at.elapsed().as_secs_f64();
+        format!("{share:.1} % of a core")
+    }
 }
 
 /// A line of the table; what was not measured stays empty.

@@ -4,7 +4,7 @@ use crate::load::{
     Acks, Block, Ear, Flow, Limits, connect, connect_confirmed, pace, publication, receive, send,
 };
 use crate::report::{Row, Sample, percentile};
-use crate::{Bench, Peer};
+use crate::{Bench, Peer, queues, waiting};
 use lockgate_tests::Wire;
 use lockgate_tests::wire::{NO_TABLE, PERSISTENT, long, method, short};
 use std::io::{self, Error};
@@ -12,15 +12,14 @@ use std::net::SocketAddr;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-const TRANSIENT: &[u8] = &[0, 0];
-const QUEUE: &str = "bench";
+pub const TRANSIENT: &[u8] = &[0, 0];
+pub const QUEUE: &str = "bench";
 const EXCHANGE: &str = "bench-x";
 /// Published and not yet delivered: enough for long reads, too few for a backlog.
 const WINDOW: u64 = 10_000;
-const FREE: Limits =
+pub const FREE: Limits =
     Limits { undelivered: WINDOW, unconfirmed: u64::MAX, copies: 1, total: u64::MAX };
 const WARM: Duration = Duration::from_secs(1);
-const BACKLOG: u64 = 2_000_000;
 const STREAM: u64 = 1_000_000;
 const RATE: u64 = 5_000;
 const IDLE: usize = 1_000;
@@ -34,18 +33,42 @@ pub const ALL: &[(&str, fn(&Bench) -> io::Result<Vec<Row>>)] = &[
     ("durable", durable),
     ("fanout", fanout),
     ("topic", topic),
-    ("backlog", backlog),
+    ("backlog", waiting::backlog),
     ("stream", stream),
     ("latency", latency),
     ("startup", startup),
     ("connections", connections),
+    ("queues", queues::queues),
+    ("lifetimes", waiting::lifetimes),
+    ("priorities", waiting::priorities),
+    ("groups", queues::groups),
+    ("quorum", queues::quorum),
+    ("letters", queues::letters),
 ];
 
 /// A queue that is empty and new; the one before is gone with its bindings.
-fn declare(wire: &mut Wire, queue: &str, durable: bool) -> io::Result<()> {
+pub fn declare(wire: &mut Wire, queue: &str, durable: bool) -> io::Result<()> {
+    declare_with(wire, queue, durable, &[])
+}
+
+/// The same with arguments: each a name and a value as tables hold them.
+pub fn declare_with(
+    wire: &mut Wire,
+    queue: &str,
+    durable: bool,
+    arguments: &[(&str, Vec<u8>)],
+) -> io::Result<()> {
     wire.call(method(1, 50, 40, &[&[0, 0], &short(queue), &[0]]), (50, 41))?;
     let bits = [u8::from(durable) << 1];
-    wire.call(method(1, 50, 10, &[&[0, 0], &short(queue), &bits, NO_TABLE]), (50, 11)).map(drop)
+    let table: Vec<u8> =
+        arguments.iter().flat_map(|(name, value)| [short(name), value.clone()].concat()).collect();
+    wire.call(method(1, 50, 10, &[&[0, 0], &short(queue), &bits, &long(&table)]), (50, 11))
+        .map(drop)
+}
+
+/// A text, as tables hold it.
+pub fn text(value: &str) -> Vec<u8> {
+    [b"S".to_vec(), long(value.as_bytes())].concat()
 }
 
 fn declare_exchange(wire: &mut Wire, kind: &str) -> io::Result<()> {
@@ -60,29 +83,29 @@ fn bind(wire: &mut Wire, queue: &str, key: &str) -> io::Result<()> {
     wire.call(method(1, 50, 20, &pieces), (50, 21)).map(drop)
 }
 
-fn joined(thread: ScopedJoinHandle<'_, io::Result<()>>) -> io::Result<()> {
+pub fn joined(thread: ScopedJoinHandle<'_, io::Result<()>>) -> io::Result<()> {
     thread.join().unwrap_or_else(|_| Err(Error::other("a thread of the load panicked")))
 }
 
 /// One run: a publisher and those who listen.
-struct Run {
-    title: String,
-    messages: Vec<Vec<u8>>,
-    limits: Limits,
-    confirmed: bool,
-    ears: Vec<Ear>,
+pub struct Run {
+    pub title: String,
+    pub block: Block,
+    pub limits: Limits,
+    pub confirmed: bool,
+    pub ears: Vec<Ear>,
 }
 
 impl Run {
     /// Lets it run warm and measures it.
-    fn measure(mut self, peer: &Peer, bench: &Bench) -> io::Result<Row> {
+    pub fn measure(mut self, peer: &Peer, bench: &Bench) -> io::Result<Row> {
         let connect = if self.confirmed { connect_confirmed } else { connect };
         let publisher = connect(peer.address)?;
         self.ears.push(Ear::publisher(&publisher)?);
-        let (flow, block) = (Flow::default(), Block::of(&self.messages));
+        let flow = Flow::default();
         thread::scope(|scope| {
             let receiver = scope.spawn(|| receive(&mut self.ears, &flow, |_| {}));
-            let sender = scope.spawn(|| send(publisher, &block, self.limits, &flow));
+            let sender = scope.spawn(|| send(publisher, &self.block, self.limits, &flow));
             thread::sleep(WARM);
             let from = Sample::now(flow.delivered(), peer.books);
             thread::sleep(bench.seconds);
@@ -106,7 +129,7 @@ fn one_to_one(
     declare(&mut Wire::channel(peer.address)?, QUEUE, false)?;
     let run = Run {
         title: format!("transient, {what}, {size} B"),
-        messages: vec![publication("", QUEUE, TRANSIENT, &vec![b'x'; size])],
+        block: Block::of(&[publication("", QUEUE, TRANSIENT, &vec![b'x'; size])]),
         limits,
         confirmed: false,
         ears: vec![Ear::consumer(peer.address, QUEUE, acks)?],
@@ -133,12 +156,17 @@ fn acks(bench: &Bench) -> io::Result<Vec<Row>> {
 }
 
 fn durable(bench: &Bench) -> io::Result<Vec<Row>> {
+    confirmed(bench, "durable", &[])
+}
+
+/// What is published to a durable queue is confirmed, what is delivered acknowledged.
+pub fn confirmed(bench: &Bench, what: &str, arguments: &[(&str, Vec<u8>)]) -> io::Result<Vec<Row>> {
     let peer = bench.peer()?;
-    declare(&mut Wire::channel(peer.address)?, QUEUE, true)?;
+    declare_with(&mut Wire::channel(peer.address)?, QUEUE, true, arguments)?;
     let acks = Acks::Every { count: 100, prefetch: 200 };
     let run = Run {
-        title: "durable, persistent, confirmed (1,000 on the way), manual acks, 1024 B".into(),
-        messages: vec![publication("", QUEUE, PERSISTENT, &[b'x'; 1024])],
+        title: format!("{what}, persistent, confirmed (1,000 on the way), manual acks, 1024 B"),
+        block: Block::of(&[publication("", QUEUE, PERSISTENT, &[b'x'; 1024])]),
         limits: Limits { unconfirmed: 1_000, ..FREE },
         confirmed: true,
         ears: vec![Ear::consumer(peer.address, QUEUE, acks)?],
@@ -163,7 +191,7 @@ fn fanout(bench: &Bench) -> io::Result<Vec<Row>> {
     queues.iter().try_for_each(|queue| bind(&mut wire, queue, ""))?;
     let run = Run {
         title: "fan-out to 10, automatic acks, 16 B".into(),
-        messages: vec![publication(EXCHANGE, "", TRANSIENT, &[b'x'; 16])],
+        block: Block::of(&[publication(EXCHANGE, "", TRANSIENT, &[b'x'; 16])]),
         limits: Limits { copies: 10, ..FREE },
         confirmed: false,
         ears,
@@ -183,46 +211,16 @@ fn topic(bench: &Bench) -> io::Result<Vec<Row>> {
     let key = |n: usize| format!("plant.{n}.line.temperature");
     // In an order that jumps among the keys, as that of many publishers would.
     let keys = (0..1_000).map(|n| key(n * 617 % 1_000));
+    let messages = keys.map(|key| publication(EXCHANGE, &key, TRANSIENT, &[b'x'; 16]));
+    let messages: Vec<_> = messages.collect();
     let run = Run {
         title: "topic exchange, 1,000 bindings, 16 B".into(),
-        messages: keys.map(|key| publication(EXCHANGE, &key, TRANSIENT, &[b'x'; 16])).collect(),
+        block: Block::of(&messages),
         limits: FREE,
         confirmed: false,
         ears,
     };
     Ok(vec![run.measure(&peer, bench)?])
-}
-
-/// Published while nobody consumes, and then drained.
-fn backlog(bench: &Bench) -> io::Result<Vec<Row>> {
-    let peer = bench.peer()?;
-    let mut wire = Wire::channel(peer.address)?;
-    declare(&mut wire, QUEUE, false)?;
-    let empty = Row::new("backlog of 2,000,000 x 100 B: empty", peer.books.resident());
-    let block = Block::of(&[publication("", QUEUE, TRANSIENT, &[b'x'; 100])]);
-    let limits = Limits { undelivered: u64::MAX, total: BACKLOG, ..FREE };
-    let from = Sample::now(0, peer.books);
-    send(connect(peer.address)?, &block, limits, &Flow::default())?;
-    // All is published when the queue says that it holds all.
-    while wire.waiting(QUEUE)? < BACKLOG {
-        thread::sleep(Duration::from_millis(5));
-    }
-    let full = Row::new("... published", peer.books.resident())
-        .between(from, Sample::now(BACKLOG, peer.books));
-    let flow = Flow::default();
-    let from = Sample::now(0, peer.books);
-    let mut ears = [Ear::consumer(peer.address, QUEUE, Acks::Auto)?];
-    let mut left = BACKLOG;
-    let last = |_: &[u8]| {
-        left -= 1;
-        if left == 0 {
-            flow.end();
-        }
-    };
-    receive(&mut ears, &flow, last)?;
-    let drained = Row::new("... drained", peer.books.resident())
-        .between(from, Sample::now(BACKLOG, peer.books));
-    Ok(vec![empty, full, drained])
 }
 
 /// Published to a stream, and then read by ten from its first message on.
