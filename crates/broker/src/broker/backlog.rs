@@ -48,7 +48,7 @@ impl Broker {
             let Some(slice) = read(q.id, &mut q.line, &mut self.resident, from, to, out) else {
                 return;
             };
-            if self.names_groups(&slice) {
+            if self.finds_groups(queue, &slice) {
                 self.begin_groups(queue);
                 continue;
             }

@@ -23,6 +23,18 @@ impl Broker {
         slice.run.items[from..to].iter().any(|i| self.groups.group(slice.run.head(i)).is_some())
     }
 
+    /// The same of entries that wait. Who takes few at a time is shown the others again and
+    /// again: they are looked at once.
+    pub(super) fn finds_groups(&mut self, queue: QueueId, slice: &Slice) -> bool {
+        let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return false };
+        let (first, end) = (slice.first, slice.first + u64::from(slice.count));
+        if desk.plain.start <= first && end <= desk.plain.end {
+            return false;
+        }
+        desk.plain = first..end;
+        self.names_groups(slice)
+    }
+
     /// From now on the queue's messages go by their groups.
     pub(super) fn begin_groups(&mut self, queue: QueueId) {
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {

@@ -7,6 +7,7 @@ use crate::ledger::Cursors;
 use crate::ranges::Ranges;
 use lockgate_model::{Consumer, Lane, LeaseId, SessionId, Ticket, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 /// One queue's deliveries.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Desk {
     pub passed: Ranges,
     /// Who has which group; none as long as no message named one.
     pub groups: Option<Box<Groups>>,
+    /// These entries were looked at for groups, as long as none of them names one.
+    pub plain: Range<u64>,
     /// Letters that no queue takes are tried again then.
     pub stuck_until: Option<u64>,
     /// Entries that are not committed yet, where only what is committed is delivered.

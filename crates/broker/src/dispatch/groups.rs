@@ -40,10 +40,14 @@ pub struct Groups {
     held: HashMap<u64, Group, FixedState>,
     /// Entries passed over.
     passed: BTreeMap<u64, Group>,
+    /// The same, by their groups.
+    of_group: HashMap<Group, BTreeSet<u64>, FixedState>,
     /// The same, by who is to have them.
     of_holder: HashMap<Holder, BTreeSet<u64>, FixedState>,
     /// The same, of groups that nobody has.
     free: BTreeSet<u64>,
+    /// With so many owners those that hold nothing are forgotten.
+    sweep_at: usize,
 }
 
 /// What becomes of an entry of a group.
@@ -60,14 +64,12 @@ pub enum Verdict {
 impl Groups {
     /// Who may have this entry of a group.
     pub fn judge(&self, number: u64, group: Group) -> Verdict {
-        let older = |waiting: Option<&BTreeSet<u64>>| {
-            let mut before = waiting.into_iter().flat_map(|w| w.range(..number));
-            before.any(|n| self.passed.get(n) == Some(&group))
-        };
+        let oldest = self.of_group.get(&group).and_then(BTreeSet::first);
+        let older = oldest.is_some_and(|n| *n < number);
         match self.owners.get(&group) {
-            None if older(Some(&self.free)) => Verdict::Nobody,
+            Some(o) if o.gone || older => Verdict::Nobody,
+            None if older => Verdict::Nobody,
             None => Verdict::Anybody,
-            Some(o) if o.gone || older(self.of_holder.get(&o.holder)) => Verdict::Nobody,
             Some(o) => Verdict::Only(o.holder),
         }
     }
@@ -75,23 +77,26 @@ impl Groups {
     /// An entry is handed to a subscriber, to be settled or not.
     pub fn hand(&mut self, number: u64, group: Group, holder: Holder, settled: bool) {
         self.unpass(number);
-        if self.owners.len() >= OWNERS_MAX {
-            let passed: BTreeSet<Group> = self.passed.values().copied().collect();
-            self.owners.retain(|g, o| o.held > 0 || passed.contains(g));
+        if self.owners.len() >= self.sweep_at.max(OWNERS_MAX) {
+            let waits = &self.of_group;
+            self.owners.retain(|g, o| o.held > 0 || waits.contains_key(g));
+            // Whoever holds more than that is not looked through again for each entry.
+            self.sweep_at = 2 * self.owners.len();
         }
-        let held = u32::from(!settled);
-        let fresh = Owner { holder, held: 0, gone: false };
-        let owner = self.owners.entry(group).or_insert(fresh);
-        owner.held += held;
+        let fresh = !self.owners.contains_key(&group);
+        let none = Owner { holder, held: 0, gone: false };
+        let owner = self.owners.entry(group).or_insert(none);
         if !settled {
+            owner.held += 1;
             self.held.insert(number, group);
         }
-        // What waited for anybody waits for this one now.
-        let waiting: Vec<u64> =
-            self.free.iter().copied().filter(|n| self.passed.get(n) == Some(&group)).collect();
-        for n in waiting {
-            self.free.remove(&n);
-            self.of_holder.entry(holder).or_default().insert(n);
+        if fresh && let Some(waiting) = self.of_group.get(&group) {
+            // What waited for anybody waits for this one now.
+            let theirs = self.of_holder.entry(holder).or_default();
+            for n in waiting {
+                self.free.remove(n);
+                theirs.insert(*n);
+            }
         }
     }
 
@@ -103,6 +108,7 @@ impl Groups {
     /// An entry is passed over.
     pub fn pass(&mut self, number: u64, group: Group) {
         self.passed.insert(number, group);
+        self.of_group.entry(group).or_default().insert(number);
         match self.owners.get(&group) {
             Some(o) => self.of_holder.entry(o.holder).or_default().insert(number),
             None => self.free.insert(number),
@@ -117,6 +123,12 @@ impl Groups {
     /// An entry is passed over no more.
     pub fn unpass(&mut self, number: u64) {
         let Some(group) = self.passed.remove(&number) else { return };
+        if let Some(waiting) = self.of_group.get_mut(&group) {
+            waiting.remove(&number);
+            if waiting.is_empty() {
+                self.of_group.remove(&group);
+            }
+        }
         self.free.remove(&number);
         if let Some(o) = self.owners.get(&group)
             && let Some(waiting) = self.of_holder.get_mut(&o.holder)
@@ -166,17 +178,13 @@ impl Groups {
     /// Nobody has the group any more.
     fn free(&mut self, group: Group) {
         let Some(owner) = self.owners.remove(&group) else { return };
-        let Some(waiting) = self.of_holder.get_mut(&owner.holder) else { return };
-        let passed = &self.passed;
-        let free = &mut self.free;
-        waiting.retain(|n| {
-            let theirs = passed.get(n) == Some(&group);
-            if theirs {
-                free.insert(*n);
-            }
-            !theirs
-        });
-        if waiting.is_empty() {
+        let Some(waiting) = self.of_group.get(&group) else { return };
+        let Some(theirs) = self.of_holder.get_mut(&owner.holder) else { return };
+        for n in waiting {
+            theirs.remove(n);
+            self.free.insert(*n);
+        }
+        if theirs.is_empty() {
             self.of_holder.remove(&owner.holder);
         }
     }
@@ -253,6 +261,6 @@ mod tests {
         g.unpass(2);
         assert_eq!(g.first_for(10), Some((3, A)));
         g.hand(3, A, 10, false);
-        assert!(g.passed.is_empty() && g.of_holder.is_empty());
+        assert!(g.passed.is_empty() && g.of_holder.is_empty() && g.of_group.is_empty());
     }
 }
