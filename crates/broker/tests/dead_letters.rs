@@ -4,8 +4,9 @@ mod kit;
 
 use bytes::Bytes;
 use kit::{NOW, World, table, texts};
-use lockgate_broker::{Effects, NoJournal};
+use lockgate_broker::{Effects, Io, NoJournal, Settings};
 use lockgate_model::*;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A queue `q` whose dead letters go to the queue `dead`, and what else it is to have.
@@ -265,4 +266,56 @@ fn a_letter_that_must_arrive_waits_until_somebody_takes_it() {
     later(&mut w, 6000);
     assert_eq!(w.drain("dead"), [b"one"]);
     assert_eq!(w.0.counts().letters_lost, 0);
+}
+
+/// Much waits on the disk, and what is due lies scattered about it: that alone is read, and
+/// what is read does not stay.
+#[test]
+fn what_dies_of_age_on_the_disk_is_read_alone_and_put_away_again() {
+    let least = 256 * 1024;
+    let settings =
+        Settings { queue_resident: least, resident_max: 1 << 30, seed: 1, ..Default::default() };
+    let mut w = World::made(settings, &[]);
+    let letters = [
+        ("x-dead-letter-exchange", Value::text("")),
+        ("x-dead-letter-routing-key", Value::text("dead")),
+    ];
+    w.queue("dead", table(&[("x-max-length", Value::I32(1))])).unwrap();
+    w.queue("q", table(&letters)).unwrap();
+    let mut pages = HashMap::new();
+    // About sixty messages a block of 64 KiB, one in 200 of them with a lifetime.
+    for n in 0..8_000 {
+        let expiration = (n % 200 == 100).then(|| Bytes::from_static(b"100"));
+        let mut head = Vec::new();
+        Properties { expiration, ..Properties::default() }.encode(&mut head);
+        let run = Arc::new(Run::single("", b"q", &head, &[0; 1_000], false));
+        let (_, io) = w.both(Command::Publish { lane: Lane(1), run, confirm: None });
+        for io in io {
+            let Io::Store { page, run } = io else { panic!("only stored so far") };
+            pages.insert(page, run);
+        }
+    }
+    let full = w.0.resident();
+    let (mut out, mut reads, mut most) = (Effects::default(), 0, 0);
+    w.0.tick(Time(NOW.0 + 200_000), &mut NoJournal, &mut out);
+    w.0.deliver(&mut NoJournal, &mut out);
+    while !out.io.is_empty() {
+        for io in std::mem::take(&mut out.io) {
+            match io {
+                Io::Store { page, run } => drop(pages.insert(page, run)),
+                Io::LoadPage { key, page } => {
+                    reads += 1;
+                    w.0.loaded(key, pages[&page].clone());
+                }
+                Io::Free(page) => drop(pages.remove(&page)),
+                _ => panic!("nothing is in the log, and there is no stream"),
+            }
+        }
+        w.0.deliver(&mut NoJournal, &mut out);
+        most = most.max(w.0.resident());
+    }
+    assert_eq!(w.0.counts().expired, 40);
+    assert!(reads <= 40, "{reads} blocks were read for 40 messages");
+    assert!(most <= full + (2 << 20), "{most} bytes in memory, after {full}");
+    assert!(w.0.resident() <= full + (1 << 17));
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Blocks on their way from the disk at a time: half a megabyte, what a consumer drains
 /// while the disk turns round.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 
 /// With all memory taken, a queue keeps this much: what one consumer has under way.
 const RESIDENT_LEAST: u64 = 256 * 1024;
@@ -144,13 +144,24 @@ pub(super) fn read(
         Read::Away => (None, true),
     };
     if enter {
-        line.want(from, AHEAD, |first, wanted| {
-            let key = BlockKey { queue, first };
-            out.io.push(match wanted {
-                Wanted::Page(page) => Io::LoadPage { key, page },
-                Wanted::Parts(parts) => Io::Load { key, parts },
-            });
-        });
+        ask(queue, line, (from, u64::MAX), AHEAD, out);
     }
     slice
+}
+
+/// Asks for those of the first `ahead` blocks of entries `from..to` that are away.
+pub(super) fn ask(
+    queue: QueueId,
+    line: &mut Line,
+    (from, to): (u64, u64),
+    ahead: usize,
+    out: &mut Effects,
+) {
+    line.want(from, to, ahead, |first, wanted| {
+        let key = BlockKey { queue, first };
+        out.io.push(match wanted {
+            Wanted::Page(page) => Io::LoadPage { key, page },
+            Wanted::Parts(parts) => Io::Load { key, parts },
+        });
+    });
 }

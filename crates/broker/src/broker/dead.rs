@@ -6,11 +6,12 @@
 //! order, so a crash between the two repeats the letter and never loses it.
 
 use super::Broker;
+use super::backlog::{AHEAD, ask};
 use super::story::Story;
 use crate::dispatch::{Death, Reason};
 use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
-use crate::ledger::{DeadLetter, Slice};
+use crate::ledger::{DeadLetter, Read, Slice};
 use crate::ranges::Ranges;
 use lockgate_model::Name;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ use std::sync::Arc;
 /// Letters that no queue takes are tried again after this: what makes room elsewhere, or a
 /// way to it, tells nobody.
 const LETTERS_AGAIN_MS: u64 = 1000;
+
+/// Of so many that die, wherever they are, the blocks are fetched at a time: enough to keep the
+/// disk busy, a megabyte at most.
+const DEATHS_AHEAD: usize = 16;
 
 impl Broker {
     /// Entries `from..to` die, in nobody's hands any more. Returns how many there were.
@@ -72,11 +77,15 @@ impl Broker {
             desk.doomed.remove(death.from, from);
             death.from = from;
             let (to, reason) = (death.to, death.reason);
-            let resident = &mut self.resident;
-            let Some(slice) = super::backlog::read(q.id, &mut q.line, resident, from, to, out)
-            else {
-                return;
+            let before = q.line.resident();
+            let read = q.line.read(from, to);
+            self.resident = self.resident + q.line.resident() - before;
+            let Some(Read::Slice(slice)) = read else {
+                return self.ask_for_dying(queue, out);
             };
+            if slice.item == 0 {
+                ask(queue, &mut q.line, (from, to), AHEAD, out);
+            }
             let (vhost, name) = (q.vhost, q.spec.name.clone());
             let letter = q.rules.dead_letter.clone();
             let sent = letter.map_or(slice.count, |letter| {
@@ -86,10 +95,27 @@ impl Broker {
             let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
             desk.doomed.remove(from, from + u64::from(sent));
             desk.dying_count -= u64::from(sent);
+            match reason {
+                // It was read for this alone, and others of its block may wait for long.
+                Reason::Expired => self.shed(queue, from, out),
+                _ => self.shrink(queue, out),
+            }
+            let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
             if sent < slice.count {
                 desk.stuck_until = Some(self.now.millis() + LETTERS_AGAIN_MS);
                 return self.arm(queue);
             }
+        }
+    }
+
+    /// Asks the disk for what dies next. What dies of age lies scattered about its queue: no
+    /// block is read that does not hold any of it.
+    fn ask_for_dying(&mut self, queue: QueueId, out: &mut Effects) {
+        let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        let Some(desk) = self.dispatch.desks.get(&queue) else { return };
+        for (n, death) in desk.dying.iter().take(DEATHS_AHEAD).enumerate() {
+            let blocks = if n == 0 { AHEAD } else { 1 };
+            ask(queue, &mut q.line, (death.from, death.to), blocks, out);
         }
     }
 

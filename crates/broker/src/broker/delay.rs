@@ -6,10 +6,11 @@
 //! and that it went on and that it left the queue stand in one group: a crash repeats neither.
 
 use super::Broker;
+use super::backlog::ask;
 use super::copies::{Copies, copies};
 use crate::id::{ExchangeId, PageId, Place, QueueId};
 use crate::journal::{BlockKey, Effects, Io, Journal};
-use crate::ledger::{Evicted, Read, Slice, Store, Wanted, delay, turn_round};
+use crate::ledger::{Evicted, Read, Slice, Store, delay, turn_round};
 use crate::route::Heading;
 use lockgate_model::{Properties, Run, RunBuilder};
 use std::sync::Arc;
@@ -139,13 +140,7 @@ impl Broker {
             out.io.push(Io::Load { key: BlockKey { queue, first: from }, parts });
             return;
         }
-        q.line.want(from, 1, |first, wanted| {
-            let key = BlockKey { queue, first };
-            out.io.push(match wanted {
-                Wanted::Page(page) => Io::LoadPage { key, page },
-                Wanted::Parts(parts) => Io::Load { key, parts },
-            });
-        });
+        ask(queue, &mut q.line, (from, to), 1, out);
     }
 
     /// What was asked of the disk is here. False if it was not asked here.

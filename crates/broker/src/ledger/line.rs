@@ -238,11 +238,11 @@ impl Line {
         self.rank(from).is_some_and(|r| r.any_logged(from, to))
     }
 
-    /// The blocks that are away among the `ahead` ones from the entry `from` on, marked as
-    /// coming: each is given to `fetch`.
-    pub fn want(&mut self, from: u64, ahead: usize, fetch: impl FnMut(u64, Wanted)) {
+    /// The blocks that are away among the `ahead` ones from the entry `from` on that begin
+    /// below `to`, marked as coming: each is given to `fetch`.
+    pub fn want(&mut self, from: u64, to: u64, ahead: usize, fetch: impl FnMut(u64, Wanted)) {
         if let Some(rank) = self.rank_mut(from) {
-            rank.want(from, ahead, fetch);
+            rank.want(from, to, ahead, fetch);
         }
     }
 

@@ -27,11 +27,12 @@ pub enum Evicted {
 }
 
 impl Rank {
-    /// The blocks that are away among the `ahead` ones from the entry `from` on, marked
-    /// as coming: each is given to `fetch`.
-    pub fn want(&mut self, from: u64, ahead: usize, mut fetch: impl FnMut(u64, Wanted)) {
+    /// The blocks that are away among the `ahead` ones from the entry `from` on that begin
+    /// below `to`, marked as coming: each is given to `fetch`.
+    pub fn want(&mut self, from: u64, to: u64, ahead: usize, mut fetch: impl FnMut(u64, Wanted)) {
         let start = self.index_of(from);
-        for block in self.blocks.iter_mut().skip(start).take(ahead) {
+        let blocks = self.blocks.iter_mut().skip(start).take_while(|b| b.first < to);
+        for block in blocks.take(ahead) {
             if let Body::Away(page) = block.body {
                 block.body = Body::Coming(page);
                 let part = |e: &Extent| {
