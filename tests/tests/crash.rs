@@ -5,6 +5,7 @@ use lockgate_tests::broker::run;
 use lockgate_tests::load::{self, Dice, Load, QUEUE};
 use lockgate_tests::wire::Said;
 use lockgate_tests::{Broker, History, Options, Seen, Violation, Wire};
+use std::path::Path;
 
 /// Producers at a time.
 const PRODUCERS: usize = 3;
@@ -172,4 +173,40 @@ fn a_stream_is_read_again_from_a_stored_offset_after_kills() {
     let files = std::fs::read_dir(broker.data().join("log")).unwrap();
     let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
     assert!(names.filter(|n| n.ends_with(".stream")).count() > 0, "all is in the log still");
+}
+
+/// Changes one byte of a stream's segment file.
+fn spoil_stream(log: &Path) {
+    for entry in std::fs::read_dir(log).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "stream") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = bytes.len() / 3;
+            bytes[at] ^= 1;
+            return std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    panic!("no stream has a file of its own");
+}
+
+#[test]
+fn damage_in_a_stream_is_named_by_verify() {
+    let broker = Broker::start(options());
+    let mut wire = Wire::channel(broker.amqp).unwrap();
+    wire.declare_with("s", &[("x-queue-type", "stream")]).unwrap();
+    wire.confirms().unwrap();
+    for n in 0..300 {
+        wire.publish("s", &entry(n)).unwrap();
+        wire.expect(60, 80).unwrap();
+    }
+    drop(wire);
+    assert_eq!(broker.stop().code(), Some(0));
+    let dir = broker.data().to_str().unwrap().to_string();
+    let (code, out, err) = run(&["log", "verify", &dir], &[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.lines().any(|l| l.starts_with("stream ")), "{out}");
+    spoil_stream(&broker.data().join("log"));
+    let (code, out, err) = run(&["log", "verify", &dir], &[]);
+    assert_eq!(code, 7, "{out}");
+    assert!(out.contains("damage ") && err.contains(".stream is damaged at offset"), "{out}{err}");
 }

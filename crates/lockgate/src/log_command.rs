@@ -3,9 +3,10 @@
 
 use crate::cli::LogCommand;
 use crate::fault::Fault;
+use crate::log_streams::{self, Found};
 use crate::{datadir, log_text};
 use lockgate_broker::record;
-use lockgate_wal::{OpenError, OsDisk, Pos, VerifyReport};
+use lockgate_wal::{Kept, OpenError, OsDisk, Pos, VerifyReport};
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -40,18 +41,18 @@ pub fn fault_of(error: &OpenError) -> Fault {
 fn verify(dir: &Path) -> Result<(), Fault> {
     let disk = open(dir)?;
     let report = lockgate_wal::verify(&disk).map_err(|e| fault_of(&e))?;
-    crate::print(&told(&report))?;
-    if report.is_whole() {
-        return Ok(());
+    let streams = log_streams::verify(&disk).map_err(|e| fault_of(&e))?;
+    crate::print(&told(&report, &streams))?;
+    let of_log = report.damage.first().map(ToString::to_string);
+    let of_stream = streams.iter().find_map(|(_, found)| found.as_ref().err());
+    match of_log.or_else(|| of_stream.map(ToString::to_string)) {
+        Some(first) => Err(Fault::damaged(first)),
+        None if report.is_whole() => Ok(()),
+        None => Err(Fault::damaged("the log is damaged: a checkpoint is not whole")),
     }
-    let first = report.damage.first().map_or_else(
-        || "the log is damaged: a checkpoint is not whole".to_string(),
-        ToString::to_string,
-    );
-    Err(Fault::damaged(first))
 }
 
-fn told(report: &VerifyReport) -> String {
+fn told(report: &VerifyReport, streams: &[Found]) -> String {
     let mut out = String::new();
     let mut records = 0;
     for segment in &report.segments {
@@ -78,7 +79,15 @@ fn told(report: &VerifyReport) -> String {
             cut.segment, cut.offset, cut.bytes
         );
     }
-    let verdict = if report.is_whole() { "whole" } else { "damaged" };
+    for (kept, found) in streams {
+        let Kept { stream, base, bytes } = kept;
+        let _ = match found {
+            Ok(n) => writeln!(out, "stream     {stream} from {base}  {n} entries  {bytes} bytes"),
+            Err(damage) => writeln!(out, "damage     {damage}"),
+        };
+    }
+    let whole = report.is_whole() && streams.iter().all(|(_, found)| found.is_ok());
+    let verdict = if whole { "whole" } else { "damaged" };
     let _ = writeln!(out, "{verdict}: {} segments, {records} records", report.segments.len());
     out
 }

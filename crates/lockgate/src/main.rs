@@ -8,6 +8,7 @@ mod door;
 mod fault;
 mod log_command;
 mod log_register;
+mod log_streams;
 mod log_text;
 mod logs;
 mod memory;
