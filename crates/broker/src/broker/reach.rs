@@ -33,7 +33,15 @@ pub struct Reach {
 impl Reach {
     /// These queues and no more, for all messages with the same keys.
     pub fn plain(queues: Arc<[QueueId]>) -> Reach {
-        Reach { nowhere: queues.is_empty(), queues, lasting: true, ..Reach::default() }
+        // Every message comes by here: nothing is made that is not needed.
+        Reach {
+            nowhere: queues.is_empty(),
+            queues,
+            delays: SmallVec::new(),
+            marks: Vec::new(),
+            repeats: false,
+            lasting: true,
+        }
     }
 
     /// Only those queues of which that is true.

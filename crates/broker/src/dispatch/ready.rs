@@ -13,7 +13,7 @@ impl Desk {
             && self.returned.is_empty()
             && self.passed.is_empty()
             && self.waiting.is_empty()
-            && (0..line.ranks().len()).all(drained)
+            && (line.ranks().len() == 1 || (0..line.ranks().len()).all(drained))
     }
 
     /// New entries wait.
