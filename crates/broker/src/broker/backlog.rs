@@ -56,7 +56,7 @@ impl Broker {
             let served = self.dispatch.serve(queue, &lot, out);
             let Some(q) = self.ledger.queues.get(&queue) else { return };
             if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-                desk.took(&q.line, from, served.taken, redelivered);
+                desk.took(&q.line, from, served.taken);
             }
             for (part, step, count) in served.settled {
                 self.settle_strided(queue, from + u64::from(part), step, count, journal);
@@ -106,9 +106,10 @@ impl Broker {
         let before = q.line.resident();
         if q.line.arrived(key.first, run, &mut self.freed) {
             self.resident += q.line.resident() - before;
-            self.dispatch.wake(key.queue);
             self.list_again(key.queue);
         }
+        // Who waits for what is settled by now must see that.
+        self.dispatch.wake(key.queue);
     }
 
     /// The disk could not bring a block: the record at `place` was gone. False if

@@ -34,6 +34,12 @@ impl Broker {
         room
     }
 
+    /// True if a queue would refuse the first of these items.
+    pub(super) fn is_full(&self, queue: QueueId, items: &[Item]) -> bool {
+        let rejects = self.ledger.queues.get(&queue).is_some_and(|q| q.rules.rejects());
+        rejects && self.room(queue, items) == 0
+    }
+
     /// Stores items from `from` on as far as there is room. Returns the end of what was
     /// taken, and what its confirmation must wait for.
     #[allow(clippy::too_many_arguments)] // what, where, and the turn's
@@ -104,10 +110,10 @@ impl Broker {
             if excess == 0 && heavy == 0 {
                 return;
             }
-            let Some((from, to, returned)) = desk.upcoming(&q.line) else { return };
+            let Some((from, to, _)) = desk.upcoming(&q.line) else { return };
             // By number many at once, by size one after the other.
             let count = excess.clamp(1, (to - from).min(u64::from(u32::MAX))) as u32;
-            desk.took(&q.line, from, count, returned);
+            desk.took(&q.line, from, count);
             let to = from + u64::from(count);
             let went = self.die(queue, from, to, Reason::MaxLength, journal);
             self.dropped += if counts { went } else { 0 };

@@ -157,6 +157,11 @@ impl Broker {
                 name.is_none_or(|name| story.goes_round(name))
             };
             reach.retain(|q| !round(q));
+            // One of several that is full would have it sent to the others again and again.
+            let full = |q: &QueueId| self.is_full(*q, &run.items);
+            if letter.at_least_once && reach.queues.len() > 1 && reach.queues.iter().any(full) {
+                return item - slice.item;
+            }
             let placed = self.send(&reach, &run, None, (0, 1), journal, out);
             if placed.taken == 0 && letter.at_least_once {
                 return item - slice.item;

@@ -62,8 +62,10 @@ impl Broker {
     pub(super) fn rouse(&mut self, queue: QueueId, ms: u64) {
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         if ms < desk.armed.unwrap_or(u64::MAX) {
+            if let Some(later) = desk.armed.replace(ms) {
+                self.timers.remove(&(later, queue));
+            }
             self.timers.insert((ms, queue));
-            desk.armed = Some(ms);
         }
     }
 
@@ -95,7 +97,7 @@ impl Broker {
                 desk.armed = None;
             }
             self.expire(queue, journal);
-            self.end_rest(queue);
+            self.end_rest(queue, journal);
             self.recall(queue, journal, out);
             self.try_letters_again(queue);
             self.tend(queue, journal, out);

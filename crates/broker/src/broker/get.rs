@@ -77,7 +77,7 @@ impl Broker {
         let Some((from, _, redelivered)) = desk.upcoming(&q.line) else { return Some(None) };
         let (stamp, _) = q.stamp(from, from + 1);
         let slice = read(q.id, &mut q.line, &mut self.resident, from, from + 1, out)?;
-        desk.took(&q.line, from, 1, redelivered);
+        desk.took(&q.line, from, 1);
         let Slice { run, item, .. } = slice;
         let lease = if first.settled {
             self.settle_range(queue, from, from + 1, journal);

@@ -108,7 +108,7 @@ impl Broker {
         self.dispatch.hand_one(queue, taker, lot, out);
         let Some(q) = self.ledger.queues.get(&queue) else { return };
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-            desk.took(&q.line, number, 1, lot.redelivered);
+            desk.took(&q.line, number, 1);
             if let (Some(groups), Some(group)) = (&mut desk.groups, group) {
                 groups.hand(number, group, holder, settled);
             }
@@ -135,8 +135,9 @@ impl Broker {
                 let fresh = desk.passed.around(number).is_some();
                 if fresh || desk.returned.around(number).is_some() {
                     let passed = Some((group, taker));
+                    let redelivered = !fresh || number < desk.seen.of(number);
                     if first.as_ref().is_none_or(|f| number < f.number) {
-                        first = Some(Candidate { number, redelivered: !fresh, passed });
+                        first = Some(Candidate { number, redelivered, passed });
                     }
                     break;
                 }

@@ -12,8 +12,7 @@ impl Broker {
         let now = self.now.millis();
         loop {
             let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
-            let Some(first) = desk.lent.front().copied().filter(|l| l.due <= now) else { return };
-            desk.lent.pop_front();
+            let Some(first) = desk.overdue(now) else { return };
             let held = self.dispatch.leases.get(first.lease.0 as usize);
             let still = held.filter(|l| l.serial == first.serial && l.open > 0 && !l.void);
             if let Some(id) = still.and_then(|l| l.subscriber) {

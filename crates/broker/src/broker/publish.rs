@@ -321,7 +321,7 @@ impl Broker {
         let served = self.dispatch.serve(queue, &lot, out);
         let Some(q) = self.ledger.queues.get(&queue) else { return };
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
-            desk.took(&q.line, first, served.taken, false);
+            desk.took(&q.line, first, served.taken);
         }
         for (part, step, count) in served.settled {
             self.settle_strided(queue, first + u64::from(part), step, count, journal);

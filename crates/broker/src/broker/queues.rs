@@ -202,6 +202,9 @@ impl Broker {
             s.owned.retain(|q| *q != id);
         }
         if let Some(desk) = self.dispatch.desks.remove(&id) {
+            if let Some(ms) = desk.armed {
+                self.timers.remove(&(ms, id));
+            }
             for w in &desk.waiting {
                 let asker = super::Asker { session: w.session, lane: w.lane, ticket: w.ticket };
                 self.answer(asker, Ok((Answer::Got(None), 0)), out);

@@ -3,7 +3,7 @@
 
 use super::Broker;
 use crate::change::Change;
-use crate::dispatch::Desk;
+use crate::dispatch::{Desk, Reason};
 use crate::id::{Place, QueueId, Target, VhostId};
 use crate::journal::Journal;
 use crate::ledger::{Cursors, Extent, Known, NUMBER_MAX, Queue, Rank, Store, base_of};
@@ -12,6 +12,12 @@ use crate::record::{self, Record, kind};
 use crate::way::Way;
 use bytes::Bytes;
 use lockgate_model::{Malformed, Time};
+
+/// No entries of ours are due together that are more than this.
+const DUE_MAX: u64 = 1 << 40;
+
+/// Milliseconds that rounding keeps apart.
+const MOMENTS_APART: usize = 8;
 
 /// A record that waits for the end of its group.
 #[derive(Debug)]
@@ -69,7 +75,14 @@ impl Broker {
                 }
             }
             Record::Due { queue, due } => {
-                if let Some(q) = self.ledger.queues.get_mut(&queue) {
+                let can_be = |(_, from, to): &(u64, u64, u64)| {
+                    to.checked_sub(*from).is_some_and(|n| n <= DUE_MAX) && *to <= NUMBER_MAX
+                };
+                if !due.iter().all(can_be) {
+                    return Err(Malformed("moments that cannot be"));
+                }
+                let q = self.ledger.queues.get_mut(&queue);
+                if let Some(q) = q.filter(|q| q.stream.is_none()) {
                     due.into_iter().for_each(|(ms, from, to)| q.expiry.note(ms, from, to));
                 }
             }
@@ -170,7 +183,8 @@ impl Broker {
     ) {
         for (queue, first) in targets {
             let Some(q) = self.ledger.queues.get_mut(queue) else { continue };
-            if q.store.is_some() {
+            // What an exchange or a stream has does not expire.
+            if q.store.is_some() || q.stream.is_some() {
                 continue;
             }
             let limit = q.rules.lifetime;
@@ -269,6 +283,10 @@ impl Broker {
         self.pass_time(now);
         self.group = None;
         self.ledger.moved.clear();
+        // What the log tells of queues that are gone by now has left nothing else.
+        self.dispatch.desks.clear();
+        self.dispatch.chunks.clear();
+        self.timers.clear();
         journal.append(kind::STARTED, |_| {});
         for q in self.ledger.queues.values_mut() {
             let (mut cursor, mut seen) = (Cursors::default(), std::mem::take(&mut q.seen));
@@ -347,17 +365,36 @@ impl Broker {
             made(&Change::QueueDeclared { vhost, id, spec, owner: None });
         }
         for x in &exchanges {
-            for key in x.ways.iter().filter(|key| self.lasts(key.target)) {
+            let mut ways: Vec<_> = x.ways.iter().filter(|key| self.lasts(key.target)).collect();
+            // A map has no order; the same ledger always reads alike.
+            ways.sort_unstable_by(|a, b| {
+                (a.target, &a.key, &a.arguments).cmp(&(b.target, &b.key, &b.arguments))
+            });
+            for key in ways {
                 let arguments = lockgate_model::Table::decode(&key.arguments).unwrap_or_default();
                 let (source, target, key) = (x.id, key.target, key.key.clone());
                 made(&Change::Bound(Way { source, target, key, arguments }));
             }
         }
         for q in queues {
-            hold(q, &mut out);
+            hold(q, self.overdue(q.id), &mut out);
         }
         self.hold_marks(&mut out);
         out
+    }
+
+    /// What of a queue was due already and is still there: nothing else says so any more. The
+    /// moments keep its order, and are long past.
+    fn overdue(&self, queue: QueueId) -> Vec<(u64, u64, u64)> {
+        let releasing = self.dispatch.releasing.get(&queue).into_iter();
+        let going = releasing.flat_map(|r| r.due.iter().copied());
+        let desk = self.dispatch.desks.get(&queue).into_iter();
+        let expired = desk.flat_map(|desk| {
+            let dying = desk.dying.iter().filter(|death| death.reason == Reason::Expired);
+            desk.late.iter().chain(dying.map(|death| (death.from, death.to)))
+        });
+        let moments = (0..).step_by(MOMENTS_APART);
+        moments.zip(going.chain(expired)).map(|(ms, (from, to))| (ms, from, to)).collect()
     }
 
     fn lasts(&self, target: Target) -> bool {
@@ -396,7 +433,7 @@ pub(super) fn entry(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>
 }
 
 /// A queue's entries that the log holds, by where it holds them.
-fn hold(q: &Queue, out: &mut Vec<u8>) {
+fn hold(q: &Queue, overdue: Vec<(u64, u64, u64)>, out: &mut Vec<u8>) {
     for (n, rank) in q.line.ranks().iter().enumerate() {
         if rank.next() > base_of(n) || n == 0 {
             hold_rank(q.id, rank, out);
@@ -413,7 +450,8 @@ fn hold(q: &Queue, out: &mut Vec<u8>) {
     if let Some(stream) = &q.stream {
         entry(out, kind::SHELVED, |body| record::write_shelved(q.id, stream, body));
     }
-    let due: Vec<(u64, u64, u64)> = q.expiry.iter().collect();
+    let mut due = overdue;
+    due.extend(q.expiry.iter());
     if !due.is_empty() {
         entry(out, kind::DUE, |body| record::write_due(q.id, &due, body));
     }

@@ -119,7 +119,7 @@ impl Broker {
             .collect();
         rolls.sort_unstable_by_key(|(q, _)| q.id);
         for (q, roll) in rolls {
-            let logged = |(_, number): &(Digest, u64)| q.line.any_logged(*number, number + 1);
+            let logged = |(_, number): &(Digest, u64)| q.line.is_logged(*number);
             let ids: Vec<_> = roll.iter().filter(logged).collect();
             if !ids.is_empty() {
                 let write = |body: &mut _| record::write_digests(q.id.0, ids.into_iter(), body);

@@ -71,7 +71,7 @@ impl Broker {
     }
 
     /// What has rested long enough waits again.
-    pub(super) fn end_rest(&mut self, queue: QueueId) {
+    pub(super) fn end_rest(&mut self, queue: QueueId, journal: &mut impl Journal) {
         let Some(q) = self.ledger.queues.get(&queue) else { return };
         let Some(desk) = self.dispatch.desks.get_mut(&queue) else { return };
         let mut woken = false;
@@ -80,6 +80,8 @@ impl Broker {
             woken = true;
         }
         if woken {
+            self.drop_late(queue, journal);
+            self.trim_to_bound(queue, journal);
             self.dispatch.wake(queue);
         }
     }

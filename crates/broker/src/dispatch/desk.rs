@@ -53,8 +53,9 @@ pub struct Desk {
     pub resting: BTreeMap<(u64, u64), u64>,
     /// How many rest.
     pub resting_count: u64,
-    /// What is lent for a time only; may name leases that are over.
-    pub lent: VecDeque<Lent>,
+    /// What is lent for a time only, by when that ends and its lease's serial; may name leases
+    /// that are over.
+    pub lent: BTreeMap<(u64, u64), LeaseId>,
     /// At so many those that are over are looked for.
     pub lent_max: usize,
     /// Handed-out entries whose time has run out meanwhile.
@@ -97,18 +98,25 @@ impl Desk {
 
     /// Notes what is lent for a time. Those that are over meanwhile are forgotten whenever they
     /// could be half of all: one that is held long must not keep all behind it in memory.
-    pub fn note_lent(&mut self, lent: Lent, is_open: impl Fn(&Lent) -> bool) {
+    pub fn note_lent(&mut self, due: u64, lent: Lent, is_open: impl Fn(Lent) -> bool) {
         if self.lent.len() >= self.lent_max.max(LENT_LEAST) {
-            self.lent.retain(is_open);
+            self.lent.retain(|(_, serial), lease| is_open(Lent { lease: *lease, serial: *serial }));
             self.lent_max = 2 * self.lent.len();
         }
-        self.lent.push_back(lent);
+        self.lent.insert((due, lent.serial), lent.lease);
+    }
+
+    /// The next of what is lent whose time is up.
+    pub fn overdue(&mut self, now: u64) -> Option<Lent> {
+        let first = self.lent.first_entry().filter(|e| e.key().0 <= now)?;
+        let ((_, serial), lease) = first.remove_entry();
+        Some(Lent { lease, serial })
     }
 
     /// When something is to be done by itself next.
     pub fn due(&self) -> Option<u64> {
         let resting = self.resting.keys().next().map(|(ms, _)| *ms);
-        let lent = self.lent.front().map(|l| l.due);
+        let lent = self.lent.keys().next().map(|(ms, _)| *ms);
         resting.into_iter().chain(lent).chain(self.stuck_until).min()
     }
 }
@@ -152,8 +160,6 @@ pub struct Death {
 /// A lease with an end.
 #[derive(Clone, Copy, Debug)]
 pub struct Lent {
-    /// When it ends.
-    pub due: u64,
     /// Which.
     pub lease: LeaseId,
     /// Which of all that have that id.
@@ -214,10 +220,9 @@ mod tests {
     fn one_that_is_held_long_keeps_none_of_those_behind_it() {
         let mut desk = Desk::default();
         for serial in 0..100_000u64 {
-            let lent = Lent { due: serial, lease: LeaseId(1), serial };
-            desk.note_lent(lent, |l| l.serial == 0);
+            desk.note_lent(serial, Lent { lease: LeaseId(1), serial }, |l| l.serial == 0);
         }
         assert!(desk.lent.len() <= LENT_LEAST, "{}", desk.lent.len());
-        assert_eq!(desk.lent.front().map(|l| l.serial), Some(0));
+        assert_eq!(desk.overdue(0).map(|l| l.serial), Some(0));
     }
 }

@@ -156,7 +156,7 @@ impl Dispatch {
                 let due = self.now.millis().saturating_add(ms);
                 self.unarmed.push(queue);
                 let leases = &self.leases;
-                desk.note_lent(Lent { due, lease: id, serial }, |l| {
+                desk.note_lent(due, Lent { lease: id, serial }, |l| {
                     leases.get(l.lease.0 as usize).is_some_and(|lease| lease.serial == l.serial)
                 });
             }

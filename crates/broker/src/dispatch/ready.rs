@@ -30,7 +30,10 @@ impl Desk {
     /// The next entries to deliver, `from..to`, and whether they came back.
     pub fn upcoming(&mut self, line: &Line) -> Option<(u64, u64, bool)> {
         let back = self.returned.first().map(|(from, to)| (from, to, true));
-        let passed = self.passed.first().map(|(from, to)| (from, to, false));
+        let passed = self.passed.first().map(|(from, to)| {
+            let seen = self.seen.of(from);
+            if from < seen { (from, to.min(seen), true) } else { (from, to, false) }
+        });
         let back = back.into_iter().chain(passed).min();
         (0..line.ranks().len()).find_map(|rank| match back {
             Some((from, ..)) if rank_of(from) == rank => back,
@@ -86,12 +89,11 @@ impl Desk {
     }
 
     /// Entries from `from` on, `count` of them, are handed out.
-    pub fn took(&mut self, line: &Line, from: u64, count: u32, returned: bool) {
+    pub fn took(&mut self, line: &Line, from: u64, count: u32) {
         let to = from + u64::from(count);
         self.ready_bytes = self.ready_bytes.saturating_sub(line.body_bytes(from, to));
-        if returned && self.cursor.passed(from) {
+        if self.cursor.passed(from) {
             self.returned.remove(from, to);
-        } else if self.cursor.passed(from) {
             self.passed.remove(from, to);
         } else {
             self.cursor.set(to);

@@ -238,6 +238,11 @@ impl Line {
         self.rank(from).is_some_and(|r| r.any_logged(from, to))
     }
 
+    /// True if the log holds the entry.
+    pub fn is_logged(&self, number: u64) -> bool {
+        self.rank(number).is_some_and(|r| r.is_logged(number))
+    }
+
     /// The blocks that are away among the `ahead` ones from the entry `from` on that begin
     /// below `to`, marked as coming: each is given to `fetch`.
     pub fn want(&mut self, from: u64, to: u64, ahead: usize, fetch: impl FnMut(u64, Wanted)) {

@@ -450,7 +450,13 @@ impl Rank {
         block.and_then(|b| b.extents.iter().map(|e| e.place.end()).max()).unwrap_or(0)
     }
 
-    /// True if any of `from..to` is in the log.
+    /// True if the log holds the entry.
+    pub fn is_logged(&self, number: u64) -> bool {
+        let block = self.blocks.get(self.index_of(number));
+        block.is_some_and(|b| b.extents.iter().any(|e| e.first <= number && number < e.end()))
+    }
+
+    /// True if any of `from..to` may be in the log.
     pub fn any_logged(&self, from: u64, to: u64) -> bool {
         let mut i = self.index_of(from);
         while let Some(b) = self.blocks.get(i)
