@@ -1,0 +1,193 @@
+//! What is wrong with a packet: each fault has its text, its clause and the reason code that
+//! version 5 answers with. 3.1 and 3.1.1 close without a word. Never the broker's own faults.
+
+use crate::frame::BadFrame;
+use crate::packet::{Kind, Place, Side, Version};
+use crate::reason::Reason;
+use crate::topic::BadTopic;
+
+/// Why a packet's bytes are not that packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the texts say it
+pub enum DecodeError {
+    #[error("{0} is cut short")]
+    Short(&'static str),
+    #[error("bytes after the end of {}", .0.name())]
+    Trailing(Kind),
+    #[error("flags {flags:04b} in {}", .kind.name())]
+    Flags { kind: Kind, flags: u8 },
+    #[error("{} does not come from a {from:?}", .kind.name())]
+    Direction { kind: Kind, from: Side },
+    #[error("{} is not of this version", .0.name())]
+    Foreign(Kind),
+    #[error("length in more bytes than it needs")]
+    Padded,
+    #[error("{0} is a number of more than four bytes")]
+    Endless(&'static str),
+    #[error("{0} is not UTF-8")]
+    NotText(&'static str),
+    #[error("{0} holds U+0000")]
+    Null(&'static str),
+    #[error("QoS 3")]
+    Qos,
+    #[error("DUP with QoS 0")]
+    Dup,
+    #[error("packet identifier 0")]
+    PacketId,
+    #[error("no topic and no alias")]
+    NoTopic,
+    #[error("{what}: {bad}")]
+    Topic { what: &'static str, bad: BadTopic },
+    #[error("topic filter: {0}")]
+    Filter(BadTopic),
+    #[error("{} without a topic filter", .0.name())]
+    NoFilter(Kind),
+    #[error("reserved bits in the subscription options {0:#04x}")]
+    Options(u8),
+    #[error("retain handling 3")]
+    RetainHandling,
+    #[error("no local on a shared subscription")]
+    SharedNoLocal,
+    #[error("protocol name is not MQTT")]
+    Protocol,
+    #[error("protocol level {0}")]
+    Level(u8),
+    #[error("reserved flag in CONNECT")]
+    ConnectFlag,
+    #[error("QoS of a will, and no will")]
+    WillQos,
+    #[error("will retain, and no will")]
+    WillRetain,
+    #[error("password without a user name")]
+    Password,
+    #[error("reserved flags in CONNACK")]
+    ConnackFlags,
+    #[error("session present, and refused")]
+    SessionPresent,
+    #[error("no code in {}", .0.name())]
+    NoReason(Kind),
+    #[error("{octet:#04x} is no code of {}", .place.name())]
+    Reason { place: Place, octet: u8 },
+    #[error("properties longer than the packet")]
+    Properties,
+    #[error("unknown property {0:#04x}")]
+    UnknownProperty(u8),
+    #[error("{name} does not belong into {}", .place.name())]
+    Misplaced { name: &'static str, place: Place },
+    #[error("{0} twice")]
+    Twice(&'static str),
+    #[error("{0} is 0")]
+    Zero(&'static str),
+    #[error("Topic Alias is 0")]
+    Alias,
+    #[error("{name} is {octet}, neither 0 nor 1")]
+    Flag { name: &'static str, octet: u8 },
+    #[error("Authentication Data without a method")]
+    NoMethod,
+}
+
+impl DecodeError {
+    /// What DISCONNECT or CONNACK of version 5 says.
+    pub fn reason(self) -> Reason {
+        match self {
+            DecodeError::Direction { .. }
+            | DecodeError::PacketId
+            | DecodeError::NoTopic
+            | DecodeError::NoFilter(_)
+            | DecodeError::RetainHandling
+            | DecodeError::SharedNoLocal
+            | DecodeError::SessionPresent
+            | DecodeError::NoReason(_)
+            | DecodeError::Reason { .. }
+            | DecodeError::Twice(_)
+            | DecodeError::Zero(_)
+            | DecodeError::Flag { .. }
+            | DecodeError::NoMethod => Reason::Protocol,
+            // Good in the same packet of the other side: nothing is wrong with its form.
+            DecodeError::Misplaced { place, .. } if place.twin() != place => Reason::Protocol,
+            DecodeError::Alias => Reason::TopicAliasInvalid,
+            DecodeError::Topic { .. } => Reason::TopicNameInvalid,
+            DecodeError::Filter(_) => Reason::TopicFilterInvalid,
+            DecodeError::Protocol | DecodeError::Level(_) => Reason::UnsupportedVersion,
+            _ => Reason::Malformed,
+        }
+    }
+
+    /// The clause of the specification of version 5 that it breaks: a statement's number, or
+    /// the section where none is numbered.
+    pub fn clause(self) -> &'static str {
+        match self {
+            DecodeError::Short(_) | DecodeError::Trailing(_) => "2.1.4",
+            DecodeError::Flags { .. } => "MQTT-2.1.3-1",
+            DecodeError::Direction { .. } | DecodeError::Foreign(_) => "2.1.2",
+            DecodeError::Padded => "MQTT-1.5.5-1",
+            DecodeError::Endless(_) => "1.5.5",
+            DecodeError::NotText(_) => "MQTT-1.5.4-1",
+            DecodeError::Null(_) => "MQTT-1.5.4-2",
+            DecodeError::Qos => "MQTT-3.3.1-4",
+            DecodeError::Dup => "MQTT-3.3.1-2",
+            DecodeError::PacketId => "MQTT-2.2.1-3",
+            DecodeError::NoTopic => "3.3.2.1",
+            DecodeError::Topic { bad, .. } | DecodeError::Filter(bad) => bad.clause(),
+            DecodeError::NoFilter(Kind::Unsubscribe) => "MQTT-3.10.3-2",
+            DecodeError::NoFilter(_) => "MQTT-3.8.3-2",
+            DecodeError::Options(_) => "MQTT-3.8.3-5",
+            DecodeError::RetainHandling => "3.8.3.1",
+            DecodeError::SharedNoLocal => "MQTT-3.8.3-4",
+            DecodeError::Protocol => "MQTT-3.1.2-1",
+            DecodeError::Level(_) => "MQTT-3.1.2-2",
+            DecodeError::ConnectFlag => "MQTT-3.1.2-3",
+            DecodeError::WillQos => "MQTT-3.1.2-11",
+            DecodeError::WillRetain => "MQTT-3.1.2-13",
+            DecodeError::Password => "MQTT-3.1.2-22 of 3.1.1",
+            DecodeError::ConnackFlags => "MQTT-3.2.2-1",
+            DecodeError::SessionPresent => "MQTT-3.2.2-6",
+            DecodeError::NoReason(_) | DecodeError::Reason { .. } => "2.4",
+            DecodeError::Properties => "2.2.2.1",
+            DecodeError::UnknownProperty(_)
+            | DecodeError::Misplaced { .. }
+            | DecodeError::Twice(_)
+            | DecodeError::Zero(_)
+            | DecodeError::Flag { .. } => "2.2.2.2",
+            DecodeError::Alias => "MQTT-3.3.2-8",
+            DecodeError::NoMethod => "3.1.2.11.10",
+        }
+    }
+}
+
+impl BadFrame {
+    /// What DISCONNECT or CONNACK of version 5 says.
+    pub fn reason(self) -> Reason {
+        match self {
+            BadFrame::Reserved | BadFrame::Length => Reason::Malformed,
+            BadFrame::TooLarge { .. } => Reason::PacketTooLarge,
+        }
+    }
+}
+
+/// Why a packet cannot be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// Text or bytes of more than 65,535 bytes, or a number that its field does not hold.
+    #[error("{0} is too long")]
+    TooLong(&'static str),
+    /// Larger than the receiver takes.
+    #[error("a packet of {total} bytes, and {max} are taken")]
+    TooLarge {
+        /// The whole packet.
+        total: usize,
+        /// The largest that is taken.
+        max: usize,
+    },
+    /// This version cannot say it.
+    #[error("{} is not of {version:?}", .kind.name())]
+    Foreign {
+        /// The packet.
+        kind: Kind,
+        /// The version.
+        version: Version,
+    },
+    /// A packet with QoS above 0 needs a packet identifier, and one with 0 has none.
+    #[error("packet identifier and QoS do not agree")]
+    PacketId,
+}

@@ -1,0 +1,5 @@
+//! Tests that need more than one file of this crate: vectors and properties.
+
+mod codec;
+mod show;
+mod vectors;
