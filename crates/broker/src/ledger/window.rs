@@ -155,7 +155,8 @@ impl Window {
         self.seen.insert(digest, Seen { until, turn, lasts });
         self.order.push_back((turn, digest));
         let size = self.rules.size.unwrap_or(SIZE);
-        while self.seen.len() > size || self.order.len() > 2 * size + 16 {
+        let order_max = size.saturating_mul(2).saturating_add(16);
+        while self.seen.len() > size || self.order.len() > order_max {
             let Some((turn, digest)) = self.order.pop_front() else { break };
             match self.seen.get(&digest) {
                 Some(seen) if seen.turn == turn && self.seen.len() > size => {
@@ -295,6 +296,13 @@ mod tests {
         w.mark(Digest(9), u64::MAX, true);
         assert!(w.order.len() < 30 && w.seen.len() == 3);
         assert_eq!(known(&w, 0), [2, 4]);
+    }
+
+    #[test]
+    fn a_window_without_end_takes_no_time() {
+        let mut w = Window::new(rules(&[("x-cache-size", Value::I64(i64::MAX))]));
+        (0..100).for_each(|n| w.mark(Digest(n), u64::MAX, true));
+        assert!((0..100).all(|n| w.knows(Digest(n), 0)));
     }
 
     #[test]
