@@ -173,3 +173,26 @@ fn copies_do_not_make_a_choice_twice_and_nobody_to_choose_is_no_route() {
         assert!(!is_returned(&w.publish("alone", "key", None)), "{kind:?}");
     }
 }
+
+/// Chance is the seed's alone, however many roll the dice for one message.
+#[test]
+fn the_same_seed_chooses_the_same_behind_a_fanout() {
+    let chosen = || {
+        let mut w = World::with(&[]);
+        w.exchange("all", ExchangeKind::Fanout, Table::default()).unwrap();
+        for n in 0..12 {
+            let random = format!("random-{n}");
+            w.exchange(&random, ExchangeKind::Random, Table::default()).unwrap();
+            w.bind("all", Destination::Exchange(random.as_str().into()), "");
+            for side in ["left", "right"] {
+                let queue = format!("{side}-{n}");
+                w.queue(&queue, Table::default()).unwrap();
+                w.bind(&random, to(&queue), "");
+            }
+        }
+        w.publish("all", "", None);
+        (0..12).map(|n| w.got(&format!("left-{n}")).0).collect::<Vec<_>>()
+    };
+    let first = chosen();
+    (0..4).for_each(|_| assert_eq!(chosen(), first));
+}

@@ -147,6 +147,7 @@ impl Walk<'_> {
             if found.is_empty() {
                 found.extend(alternate(self.ledger, x));
             }
+            let from = seen.len();
             for target in found.drain(..) {
                 match target {
                     Target::Queue(q) => queues.push(q),
@@ -154,6 +155,8 @@ impl Walk<'_> {
                     Target::Exchange(_) => {}
                 }
             }
+            // A map has no order; dice are rolled and marks are made in this one.
+            seen[from..].sort_unstable();
         }
         self.arrive(queues, kept, message, &mut reach);
         reach
