@@ -75,18 +75,14 @@ fn measure(name: &str, version: Version, packet: &Packet<'_>) {
             rest = &rest[head.total()..];
         }
     });
-    if let Packet::Publish(p) = packet {
-        let mut out = Vec::with_capacity(2 * READ);
-        best(&format!("write {name}"), count, || {
-            out.clear();
-            for _ in 0..count {
-                let done = encode::publish_head(&mut out, version, READ, p, p.payload.len());
-                assert!(done.is_ok());
-                out.extend_from_slice(p.payload);
-            }
-            black_box(&out);
-        });
-    }
+    let mut out = Vec::with_capacity(2 * READ);
+    best(&format!("write {name}"), count, || {
+        out.clear();
+        for _ in 0..count {
+            assert!(encode::packet(&mut out, version, READ, packet).is_ok());
+        }
+        black_box(&out);
+    });
 }
 
 fn main() {

@@ -3,7 +3,7 @@
 //! sends them knows which may stand where.
 
 use crate::error::EncodeError;
-use crate::frame::{HEAD_MAX, LENGTH_MAX, number_size, put_number};
+use crate::frame::{LENGTH_MAX, number_size, put_number};
 use crate::packet::*;
 use crate::property::Properties;
 use crate::reason::Reason;
@@ -56,18 +56,24 @@ pub fn packet(out: &mut Vec<u8>, version: Version, max: usize, packet: &Packet<'
     }
     let at = out.len();
     let kind = packet.kind();
-    // Room for the longest head; the body is moved down to where its own ends.
-    out.extend_from_slice(&[0; HEAD_MAX]);
+    // Nearly every length is one byte; what is longer is moved on by the rest.
+    out.extend_from_slice(&[kind.number() << 4 | kind.flags().unwrap_or(0), 0]);
     let done = body(out, version, packet).and_then(|()| {
-        let size = out.len() - at - HEAD_MAX;
-        let total = 1 + number_size(size) + size;
+        let size = out.len() - at - 2;
+        let length = number_size(size);
+        let total = 1 + length + size;
         if size > LENGTH_MAX || total > max {
             return Err(EncodeError::TooLarge { total, max });
         }
-        let mut head = Vec::with_capacity(HEAD_MAX);
-        head.push(kind.number() << 4 | kind.flags().unwrap_or(0));
-        put_number(&mut head, size);
-        out.splice(at..at + HEAD_MAX, head);
+        let end = out.len();
+        out.resize(at + total, 0);
+        if length > 1 {
+            out.copy_within(at + 2..end, at + 1 + length);
+        }
+        for (n, octet) in out[at + 1..=at + length].iter_mut().enumerate() {
+            let more = if n + 1 < length { 0x80 } else { 0 };
+            *octet = (size >> (7 * n)) as u8 & 0x7f | more;
+        }
         Ok(())
     });
     done.inspect_err(|_| out.truncate(at))

@@ -188,6 +188,7 @@ mod tests {
     fn a_part_is_found_where_it_lies() {
         let whole = [1, 2, 3, 4];
         assert_eq!(range_in(&whole, &whole[1..3]), Some(Range::new(1, 2)));
+        assert_eq!(range_in(&whole, &whole[2..]), Some(Range::new(2, 2)));
         assert_eq!(range_in(&whole[1..], &whole[..2]), None);
         assert_eq!(range_in(&whole[..2], &whole[1..]), None);
     }

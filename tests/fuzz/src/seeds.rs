@@ -25,6 +25,7 @@ fn main() -> std::io::Result<()> {
             written += 1;
         }
     }
+    written += mqtt(here)?;
     write(here, "session", "hello", b"\0AMQP\x00\x00\x09\x01")?;
     write(here, "session", "publish", &publish())?;
     #[allow(clippy::print_stdout)] // what a command line tool is for
@@ -32,6 +33,29 @@ fn main() -> std::io::Result<()> {
         println!("{written} vectors");
     }
     Ok(())
+}
+
+/// MQTT's vectors, with a byte in front that says the version and the side.
+fn mqtt(here: &Path) -> std::io::Result<usize> {
+    let mut written = 0;
+    for file in ["connect", "publish", "acks", "subscribe", "ends", "properties", "frame"] {
+        let text = fs::read_to_string(here.join(format!("../vectors/mqtt/{file}.vec")))?;
+        for (n, line) in text.lines().enumerate() {
+            let about = line.split('|').nth(1).unwrap_or_default().trim();
+            let version = match about.split(' ').next() {
+                Some("3.1") => 0,
+                Some("5") => 4,
+                _ => 2,
+            };
+            let how = version | u8::from(about.contains(" server "));
+            if let Some(bytes) = bytes(line) {
+                let bytes = [&[how][..], &bytes].concat();
+                write(here, "packet", &format!("{file}-{n}"), &bytes)?;
+                written += 1;
+            }
+        }
+    }
+    Ok(written)
 }
 
 /// The bytes of a vector's line, written in hexadecimal in its third column.

@@ -449,3 +449,11 @@ fn a_head_and_its_payload_are_a_packet() {
         assert_eq!(out, encoded(version, &Packet::Publish(p)));
     }
 }
+
+#[test]
+fn connack_of_3_1_never_says_that_a_session_is_present() {
+    let (reason, properties) = (Reason::Success, Properties::NONE);
+    let connack = Packet::Connack(Connack { session_present: true, reason, properties });
+    assert_eq!(encoded(Version::V31, &connack), [0x20, 2, 0, 0]);
+    assert_eq!(encoded(Version::V311, &connack), [0x20, 2, 1, 0]);
+}
