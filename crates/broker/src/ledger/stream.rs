@@ -116,7 +116,7 @@ impl Stream {
         }
         match self.segments.back_mut().filter(|_| grows) {
             Some(s) => {
-                self.bytes += bytes - s.bytes;
+                self.bytes = self.bytes.saturating_add(bytes - s.bytes);
                 (s.end, s.bytes, s.to) = (end, bytes, to.max(s.to));
             }
             None => {
@@ -148,7 +148,7 @@ impl Stream {
     /// Segments that end at or below `below` are gone.
     pub fn cut(&mut self, below: u64) {
         while let Some(s) = self.segments.front().filter(|s| s.end <= below) {
-            self.bytes -= s.bytes;
+            self.bytes = self.bytes.saturating_sub(s.bytes);
             self.segments.pop_front();
         }
     }
@@ -205,6 +205,17 @@ mod tests {
         {
             assert!(s.keep(segment(base, end, bytes, 9), 0).is_err(), "{base}..{end}");
         }
+    }
+
+    #[test]
+    fn segments_that_say_they_are_huge_are_counted_no_further_than_a_number_goes() {
+        let mut s = Stream::default();
+        for (base, end, bytes) in [(0, 9, u64::MAX), (10, 19, 5), (10, 20, u64::MAX)] {
+            s.keep(segment(base, end, bytes, 1), 0).unwrap();
+        }
+        s.cut(9);
+        s.cut(20);
+        assert_eq!((s.first(), s.bytes), (None, 0));
     }
 
     #[test]
