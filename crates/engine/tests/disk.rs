@@ -125,7 +125,11 @@ fn what_is_handed_out_and_not_settled_is_not_in_memory_either() {
         client.publish("q", batch * 50, 50, 1_000);
         taken += client.take_deliveries();
     }
-    assert_eq!(taken, 5_000);
+    // What was left at the gate while another was in comes a little later.
+    while taken < 5_000 {
+        client.wait();
+        taken += client.take_deliveries();
+    }
     let resident = m.engine.counts().resident;
     assert!(resident <= 3 * 128 * 1024, "{resident} bytes of five millions are in memory");
     drop(client);

@@ -27,7 +27,7 @@ impl Broker {
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> Result<u64, Refusal> {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         orders::check(&order)?;
         let after = self.obey(order, journal, out)?;
         for queue in std::mem::take(&mut self.ledger.moved) {

@@ -66,6 +66,13 @@ impl Client {
         matches!(ready, Poll::Ready(()))
     }
 
+    /// Waits until it has been told something like this.
+    pub fn until(&mut self, told: impl Fn(&Event) -> bool) {
+        while !self.events.iter().any(&told) {
+            self.wait();
+        }
+    }
+
     pub fn wait(&mut self) {
         while !self.poll() {
             let mut rung = self.bell.0.lock().unwrap();
