@@ -2,7 +2,7 @@
 //! It matches every refusal, so a new one does not compile until it is spelled here.
 
 use crate::error::{Code, Fault};
-use lockgate_model::{Alarm, Refusal, Stamp, put_header};
+use lockgate_model::{Alarm, Deed, Refusal, Stamp, put_header};
 
 /// `exchange.delete`, whose refusal of a reserved name has a text of its own.
 const EXCHANGE_DELETE: (u16, u16) = (40, 20);
@@ -77,7 +77,15 @@ pub fn fault(why: &Refusal, id: (u16, u16)) -> Fault {
                 object.word()
             ),
         ),
-        Refusal::Unsupported(text) => (Code::NotImplemented, text.clone()),
+        Refusal::NotOfStreams { deed, name, vhost } => {
+            let what = match deed {
+                Deed::Get => "basic.get",
+                Deed::Purge => "queue.purge",
+                Deed::Unsettled => "automatic acknowledgement",
+            };
+            let of = format!("queue '{name}' in vhost '{vhost}'");
+            (Code::NotImplemented, format!("{what} not supported by stream queues {of}"))
+        }
         Refusal::Limit(text) | Refusal::Invalid(text) => (Code::PreconditionFailed, text.clone()),
         // So RabbitMQ says it: a channel that is not is the connection's affair.
         Refusal::Barred(text) if id == CHANNEL_OPEN => {

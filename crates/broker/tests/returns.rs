@@ -3,26 +3,8 @@
 
 mod kit;
 
-use kit::{NOW, World, table};
-use lockgate_broker::{Effects, NoJournal};
+use kit::{World, table};
 use lockgate_model::*;
-
-fn later(w: &mut World, millis: u64) -> Vec<Event> {
-    let mut out = Effects::default();
-    w.0.tick(Time(NOW.0 + millis * 1000), &mut NoJournal, &mut out);
-    w.0.deliver(&mut NoJournal, &mut out);
-    out.events.into_iter().map(|e| e.event).collect()
-}
-
-fn get(w: &mut World, queue: &str) -> Option<Got> {
-    let get = Request::Get { queue: queue.into(), settled: false };
-    let Ok(Answer::Got(got)) = w.ask(get) else { panic!("a get gets") };
-    got
-}
-
-fn back(w: &mut World, got: &Got, outcome: Outcome) {
-    w.run(Command::Settle { lease: got.lease.unwrap(), from: 0, count: 1, outcome });
-}
 
 fn subscribe(w: &mut World, queue: &str, consumer: u32, arguments: Table) -> Vec<Event> {
     let (tag, limit) = (Name::from("t"), Some(1));
@@ -52,12 +34,12 @@ fn who_comes_back_too_often_dies_of_it() {
     w.queue("q", limit).unwrap();
     w.send("q", b"poison", 1);
     for times in 0..3 {
-        let got = get(&mut w, "q").expect("it is there three times");
+        let got = w.hold("q").expect("it is there three times");
         let stamp = if times == 0 { Stamp::None } else { Stamp::Attempts(times) };
         assert_eq!((got.stamp, got.redelivered), (stamp, times > 0));
-        back(&mut w, &got, if times == 1 { Outcome::Requeue } else { Outcome::Failed });
+        w.settle(&got, if times == 1 { Outcome::Requeue } else { Outcome::Failed });
     }
-    assert!(get(&mut w, "q").is_none());
+    assert!(w.hold("q").is_none());
     let (count, headers) = w.got("dead");
     assert_eq!(count, 1);
     let reason = headers.unwrap().get("x-first-death-reason").cloned();
@@ -71,7 +53,7 @@ fn who_goes_counts_as_having_failed() {
     w.queue("q", table(&[("x-delivery-limit", Value::I32(1))])).unwrap();
     w.send("q", b"m", 1);
     for times in [0, 1] {
-        assert_eq!(get(&mut w, "q").unwrap().stamp, [Stamp::None, Stamp::Attempts(1)][times]);
+        assert_eq!(w.hold("q").unwrap().stamp, [Stamp::None, Stamp::Attempts(1)][times]);
         w.run(Command::Leave(Lane(1)));
     }
     assert_eq!(w.0.counts().messages, 0);
@@ -89,9 +71,9 @@ fn without_a_limit_nothing_dies_of_coming_back_and_a_quorum_queue_counts() {
         w.send(queue, b"m", 1);
         let mut stamp = Stamp::None;
         for _ in 0..50 {
-            let got = get(&mut w, queue).unwrap();
+            let got = w.hold(queue).unwrap();
             stamp = got.stamp;
-            back(&mut w, &got, Outcome::Failed);
+            w.settle(&got, Outcome::Failed);
         }
         assert_eq!(stamp, last, "{queue}");
     }
@@ -109,18 +91,18 @@ fn what_comes_back_rests_longer_each_time_up_to_a_limit() {
     w.send("q", b"m", 1);
     let mut now = 0;
     for wait in [100, 200, 250, 250] {
-        let got = get(&mut w, "q").expect("it has rested");
-        back(&mut w, &got, Outcome::Failed);
-        later(&mut w, now + wait - 1);
-        assert!(get(&mut w, "q").is_none(), "it rests for {wait}");
+        let got = w.hold("q").expect("it has rested");
+        w.settle(&got, Outcome::Failed);
+        w.later(now + wait - 1);
+        assert!(w.hold("q").is_none(), "it rests for {wait}");
         now += wait;
-        later(&mut w, now);
+        w.later(now);
     }
-    let got = get(&mut w, "q").unwrap();
+    let got = w.hold("q").unwrap();
     assert_eq!(got.stamp, Stamp::Attempts(4));
     // Whoever could not take it now says nothing of the message.
-    back(&mut w, &got, Outcome::Requeue);
-    assert!(get(&mut w, "q").is_some());
+    w.settle(&got, Outcome::Requeue);
+    assert!(w.hold("q").is_some());
 }
 
 #[test]
@@ -128,13 +110,13 @@ fn who_rests_keeps_no_one_waiting_and_is_delivered_by_itself() {
     let mut w = World::with(&[]);
     w.queue("q", table(&[("x-delayed-retry-min", Value::I32(100))])).unwrap();
     w.send("q", b"first", 1);
-    let first = get(&mut w, "q").unwrap();
-    back(&mut w, &first, Outcome::Requeue);
+    let first = w.hold("q").unwrap();
+    w.settle(&first, Outcome::Requeue);
     w.send("q", b"second", 2);
     assert_eq!(w.drain("q"), [b"second"]);
     subscribe(&mut w, "q", 1, Table::default());
-    assert_eq!(deliveries(&later(&mut w, 99)), []);
-    let told = later(&mut w, 100);
+    assert_eq!(deliveries(&w.later(99)), []);
+    let told = w.later(100);
     assert_eq!(deliveries(&told), [(Consumer(1), true, Stamp::Attempts(1))]);
 }
 
@@ -148,8 +130,8 @@ fn who_holds_something_too_long_loses_it_and_its_place() {
     let Some(Event::Deliver(d)) = told.into_iter().find(|e| matches!(e, Event::Deliver(_))) else {
         panic!("delivered")
     };
-    assert_eq!(later(&mut w, 999).len(), 0);
-    let told = later(&mut w, 1000);
+    assert_eq!(w.later(999).len(), 0);
+    let told = w.later(1000);
     let cause = CancelCause::TimedOut;
     assert!(
         matches!(told[..], [Event::Cancelled { consumer: Consumer(1), cause: c, .. }] if c == cause),
@@ -177,7 +159,7 @@ fn who_settles_in_time_keeps_its_place() {
         });
         let (from, count, outcome) = (0, 1, Outcome::Accept);
         w.run(Command::Settle { lease: lease.unwrap(), from, count, outcome });
-        assert!(later(&mut w, 500 * (n + 1)).is_empty());
+        assert!(w.later(500 * (n + 1)).is_empty());
     }
     let bad = table(&[("x-consumer-timeout", Value::text("soon"))]);
     let refused = subscribe(&mut w, "q", 2, bad);

@@ -23,23 +23,6 @@ fn publish(h: &mut House, exchange: &str, key: &str, head: &[u8]) {
     h.command(kit::ME, Command::Publish { lane: Lane(1), run, confirm: None });
 }
 
-fn later(w: &mut World, millis: u64) -> Vec<Event> {
-    let mut out = Effects::default();
-    w.0.tick(Time(NOW.0 + millis * 1000), &mut NoJournal, &mut out);
-    w.0.deliver(&mut NoJournal, &mut out);
-    out.events.into_iter().map(|e| e.event).collect()
-}
-
-fn get(w: &mut World, queue: &str) -> Option<Got> {
-    let get = Request::Get { queue: queue.into(), settled: false };
-    let Ok(Answer::Got(got)) = w.ask(get) else { panic!("a get gets") };
-    got
-}
-
-fn settle(w: &mut World, got: &Got, outcome: Outcome) {
-    w.run(Command::Settle { lease: got.lease.unwrap(), from: 0, count: 1, outcome });
-}
-
 /// More is due than one turn lets go on.
 #[test]
 fn what_is_due_and_has_not_gone_on_yet_is_in_a_snapshot() {
@@ -172,7 +155,7 @@ fn who_may_hold_long_does_not_let_others_hold_longer() {
     }
     w.send("q", b"one", 1);
     w.send("q", b"two", 2);
-    let told = later(&mut w, 1_500);
+    let told = w.later(1_500);
     let second = |e: &Event| {
         matches!(e, Event::Cancelled { consumer: Consumer(2), cause: CancelCause::TimedOut, .. })
     };
@@ -192,11 +175,11 @@ fn resting(more: (&str, Value)) -> World {
 fn what_gets_too_old_at_rest_is_not_handed_out_again() {
     let mut w = resting(("x-message-ttl", int(100)));
     w.send("q", b"old", 1);
-    let got = get(&mut w, "q").unwrap();
-    settle(&mut w, &got, Outcome::Failed);
-    later(&mut w, 500);
-    later(&mut w, 1_100);
-    assert!(get(&mut w, "q").is_none());
+    let got = w.hold("q").unwrap();
+    w.settle(&got, Outcome::Failed);
+    w.later(500);
+    w.later(1_100);
+    assert!(w.hold("q").is_none());
     assert_eq!((w.0.counts().messages, w.0.counts().expired), (0, 1));
 }
 
@@ -204,10 +187,10 @@ fn what_gets_too_old_at_rest_is_not_handed_out_again() {
 fn what_has_rested_keeps_to_the_bound() {
     let mut w = resting(("x-max-length", int(1)));
     w.send("q", b"old", 1);
-    let got = get(&mut w, "q").unwrap();
-    settle(&mut w, &got, Outcome::Failed);
+    let got = w.hold("q").unwrap();
+    w.settle(&got, Outcome::Failed);
     w.send("q", b"new", 2);
-    later(&mut w, 1_100);
+    w.later(1_100);
     assert_eq!(w.drain("q"), [b"new"]);
 }
 
@@ -228,11 +211,11 @@ fn a_letter_that_waits_for_room_in_one_queue_is_not_sent_to_the_others_meanwhile
     ]);
     w.queue("q", arguments).unwrap();
     w.send("q", b"one", 2);
-    let got = get(&mut w, "q").unwrap();
-    settle(&mut w, &got, Outcome::Discard);
-    (1..9).for_each(|n| drop(later(&mut w, n * 2_000)));
+    let got = w.hold("q").unwrap();
+    w.settle(&got, Outcome::Discard);
+    (1..9).for_each(|n| drop(w.later(n * 2_000)));
     assert_eq!(w.drain("full"), [b"there"]);
-    later(&mut w, 20_000);
+    w.later(20_000);
     assert_eq!((w.drain("full"), w.drain("free")), (vec![b"one".to_vec()], vec![b"one".to_vec()]));
 }
 

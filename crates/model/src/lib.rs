@@ -27,7 +27,7 @@ pub use order::{
     User, VhostSpec,
 };
 pub use properties::{Glance, Properties};
-pub use refusal::{Object, Refusal, Verb};
+pub use refusal::{Deed, Object, Refusal, Verb};
 pub use run::{Item, Origin, Range, Run, RunBuilder};
 pub use stamp::{Stamp, put_header};
 pub use time::Time;

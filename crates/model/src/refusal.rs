@@ -42,6 +42,17 @@ impl Verb {
     }
 }
 
+/// What no stream does: it keeps what it delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Handing out a single message by request.
+    Get,
+    /// Dropping all that waits.
+    Purge,
+    /// Delivering without hearing what became of it.
+    Unsettled,
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -152,8 +163,15 @@ pub enum Refusal {
         /// What is wrong with it.
         reason: String,
     },
-    /// What this kind of queue or exchange cannot do.
-    Unsupported(String),
+    /// The queue is a stream, and that is not what streams do.
+    NotOfStreams {
+        /// What was asked.
+        deed: Deed,
+        /// The queue.
+        name: Name,
+        /// Where.
+        vhost: Name,
+    },
     /// A limit of the broker is reached.
     Limit(String),
     /// The session may not go on: it, its user or its virtual host has more than it may.
@@ -216,10 +234,17 @@ impl fmt::Display for Refusal {
                 "invalid arg '{argument}' for {} '{name}' in vhost '{vhost}': {reason}",
                 object.word()
             ),
-            Refusal::Unsupported(text)
-            | Refusal::Limit(text)
-            | Refusal::Barred(text)
-            | Refusal::Invalid(text) => f.write_str(text),
+            Refusal::NotOfStreams { deed, name, vhost } => {
+                let deed = match deed {
+                    Deed::Get => "gives nothing out one by one",
+                    Deed::Purge => "cannot be purged",
+                    Deed::Unsettled => "wants to hear what became of what it delivers",
+                };
+                write!(f, "queue '{name}' in vhost '{vhost}' is a stream and {deed}")
+            }
+            Refusal::Limit(text) | Refusal::Barred(text) | Refusal::Invalid(text) => {
+                f.write_str(text)
+            }
             Refusal::Stopping => f.write_str("the broker is stopping"),
         }
     }

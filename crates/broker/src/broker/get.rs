@@ -6,7 +6,7 @@ use crate::dispatch::{Desk, Lease, Waiting};
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Queue, Slice};
-use lockgate_model::{Answer, Got, Name, Refusal};
+use lockgate_model::{Answer, Deed, Got, Name, Refusal};
 
 impl Broker {
     /// A message, none, or nothing yet: then it is on its way from the disk.
@@ -20,7 +20,7 @@ impl Broker {
     ) -> Result<Option<(Answer, u64)>, Refusal> {
         let q = self.accessible(asker.session, name)?;
         let queue = q.id;
-        self.not_of_streams(q, "basic.get")?;
+        self.not_of_streams(q, Deed::Get)?;
         self.touch(queue);
         self.expire(queue, journal);
         let Asker { session, lane, ticket } = asker;

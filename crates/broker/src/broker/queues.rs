@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::id::{ExchangeId, QueueId, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Queue, base_of};
-use lockgate_model::{Answer, Name, Object, QueueSpec, Refusal, SessionId, Table};
+use lockgate_model::{Answer, Deed, Name, Object, QueueSpec, Refusal, SessionId, Table};
 
 impl Broker {
     /// A queue by name, if the session may use it.
@@ -222,7 +222,7 @@ impl Broker {
         journal: &mut impl Journal,
     ) -> Answered {
         let q = self.accessible(session, name)?;
-        self.not_of_streams(q, "queue.purge")?;
+        self.not_of_streams(q, Deed::Purge)?;
         let id = q.id;
         let Some(desk) = self.dispatch.desks.get_mut(&id) else {
             return Ok((Answer::Removed(0), 0));

@@ -21,7 +21,7 @@ use crate::id::QueueId;
 use crate::journal::{Effects, Io, Journal};
 use crate::ledger::{Kind, Logged, Queue, Segment, Slice};
 use crate::record::{self, kind};
-use lockgate_model::{Malformed, Refusal, Time};
+use lockgate_model::{Deed, Malformed, Refusal, Time};
 
 impl Broker {
     pub(super) fn is_stream(&self, queue: QueueId) -> bool {
@@ -29,14 +29,12 @@ impl Broker {
     }
 
     /// Refuses what no stream can do.
-    pub(super) fn not_of_streams(&self, q: &Queue, what: &str) -> Result<(), Refusal> {
+    pub(super) fn not_of_streams(&self, q: &Queue, deed: Deed) -> Result<(), Refusal> {
         if q.rules.kind != Kind::Stream {
             return Ok(());
         }
-        let (name, vhost) = (&q.spec.name, self.ledger.vhost_name(q.vhost));
-        Err(Refusal::Unsupported(format!(
-            "{what} not supported by stream queues queue '{name}' in vhost '{vhost}'"
-        )))
+        let (name, vhost) = (q.spec.name.clone(), self.ledger.vhost_name(q.vhost));
+        Err(Refusal::NotOfStreams { deed, name, vhost })
     }
 
     /// The volatile half of a stream that is declared, or was there before the start.

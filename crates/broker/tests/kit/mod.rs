@@ -143,3 +143,26 @@ impl World {
         }
     }
 }
+
+impl World {
+    /// Time passes: what is told by itself.
+    pub fn later(&mut self, millis: u64) -> Vec<Event> {
+        let mut out = Effects::default();
+        self.0.tick(Time(NOW.0 + millis * 1000), &mut NoJournal, &mut out);
+        self.0.deliver(&mut NoJournal, &mut out);
+        out.events.into_iter().map(|e| e.event).collect()
+    }
+
+    /// The first message of a queue, to be settled.
+    pub fn hold(&mut self, queue: &str) -> Option<Got> {
+        let get = Request::Get { queue: queue.into(), settled: false };
+        let Ok(Answer::Got(got)) = self.ask(get) else { panic!("a get gets") };
+        got
+    }
+
+    /// Settles what was held.
+    pub fn settle(&mut self, got: &Got, outcome: Outcome) {
+        let lease = got.lease.expect("it was held");
+        self.run(Command::Settle { lease, from: 0, count: 1, outcome });
+    }
+}

@@ -6,7 +6,8 @@ use lockgate_model::*;
 fn said(result: Result<Answer, Refusal>) -> String {
     match result {
         Ok(_) => "ok".into(),
-        Err(Refusal::Limit(text) | Refusal::Unsupported(text)) => text,
+        Err(Refusal::Limit(text)) => text,
+        Err(Refusal::NotOfStreams { deed, .. }) => format!("no stream does {deed:?}"),
         Err(Refusal::BadArgument { argument, reason, .. }) => format!("{argument}: {reason}"),
         Err(other) => format!("{other:?}"),
     }
@@ -88,10 +89,10 @@ fn a_stream_is_durable_and_nobodys_own() {
 fn a_stream_is_read_by_subscription_with_a_limit_alone() {
     let mut s = Shore::new();
     s.declare("s", &[]).expect("declared");
-    let not = |what: &str| format!("{what} not supported by stream queues queue 's' in vhost '/'");
+    let not = |deed: Deed| format!("no stream does {deed:?}");
     let get = Request::Get { queue: "s".into(), settled: true };
-    assert_eq!(said(s.ask(PUBLISHER, get)), not("basic.get"));
-    assert_eq!(said(s.ask(PUBLISHER, Request::Purge("s".into()))), not("queue.purge"));
+    assert_eq!(said(s.ask(PUBLISHER, get)), not(Deed::Get));
+    assert_eq!(said(s.ask(PUBLISHER, Request::Purge("s".into()))), not(Deed::Purge));
     let wish = |settled, limit, argument: Option<(&str, Value)>| {
         let mut arguments = Table::default();
         argument.into_iter().for_each(|(n, v)| arguments.set(n, v));
@@ -108,7 +109,7 @@ fn a_stream_is_read_by_subscription_with_a_limit_alone() {
         })
     };
     let mut ask = |settled, limit, argument| said(s.ask(PUBLISHER, wish(settled, limit, argument)));
-    assert_eq!(ask(true, Some(1), None), not("automatic acknowledgement"));
+    assert_eq!(ask(true, Some(1), None), not(Deed::Unsettled));
     assert_eq!(
         ask(false, None, None),
         "consumer prefetch count is not set for 'queue 's' in vhost '/''"

@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use lockgate_model::{
-    Alarm, Answer, CancelCause, Consumer, Delivery, Event, Got, Lane, LeaseId, Name, Object,
+    Alarm, Answer, CancelCause, Consumer, Deed, Delivery, Event, Got, Lane, LeaseId, Name, Object,
     Refusal, Run, RunBuilder, Stamp, Ticket, Verb,
 };
 use std::collections::HashMap;
@@ -220,6 +220,15 @@ fn refusal(w: &mut Words<'_>) -> Result<Refusal, String> {
             argument: w.need("an argument")?,
             reason: w.need("a reason")?,
         },
+        "not-of-streams" => {
+            let deed = match w.need("get, purge or unsettled")?.as_str() {
+                "get" => Deed::Get,
+                "purge" => Deed::Purge,
+                "unsettled" => Deed::Unsettled,
+                other => return Err(format!("no such deed: {other}")),
+            };
+            Refusal::NotOfStreams { deed, name: name(w)?, vhost: name(w)? }
+        }
         "barred" => Refusal::Barred(w.need("a text")?),
         "limit" => Refusal::Limit(w.need("a text")?),
         "stopping" => Refusal::Stopping,

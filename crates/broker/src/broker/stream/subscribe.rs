@@ -5,7 +5,7 @@ use super::super::arguments::{kind, refusal, text};
 use crate::dispatch::{Filter, Reader, Seek};
 use crate::ledger::{Kind, Queue, age_seconds};
 use bytes::Bytes;
-use lockgate_model::{Object, Refusal, Subscription, Time, Value};
+use lockgate_model::{Deed, Object, Refusal, Subscription, Time, Value};
 
 /// Where a reader begins.
 enum Start {
@@ -31,10 +31,7 @@ impl Broker {
         }
         let name = &wish.queue;
         if wish.settled {
-            return Err(Refusal::Unsupported(format!(
-                "automatic acknowledgement not supported by stream queues queue '{name}' in vhost \
-                 '{vhost}'"
-            )));
+            self.not_of_streams(q, Deed::Unsettled)?;
         }
         if wish.limit.is_none() {
             return Err(Refusal::Limit(format!(
