@@ -300,7 +300,7 @@ impl Connection {
             }
             Event::Confirmed { lane, first, count } => self.confirmed(lane, first, count, true),
             Event::Rejected { lane, first, count } => self.confirmed(lane, first, count, false),
-            Event::Returned { lane, run, item } => self.returned(lane.0, &run, item, out),
+            Event::Returned { lane, run, item, .. } => self.returned(lane.0, &run, item, out),
             Event::Broken { lane, why } => {
                 if self.slots.open(lane.0).is_some() {
                     self.fail(lane.0, map::fault(&why, publish::PUBLISH), now, out);
@@ -316,6 +316,8 @@ impl Connection {
                 self.tell_alarms(out);
             }
             Event::Expelled { why } => self.expelled(why, now, out),
+            // Only who has taken a berth can lose it.
+            Event::Displaced => {}
             Event::Pause => self.heart.suspend(),
             Event::Resume => self.heart.resume(now),
         }

@@ -1,6 +1,9 @@
 //! What a front asks of the engine. Commands of one session are done in the order given.
 
-use crate::{Binding, Consumer, ExchangeSpec, Lane, LeaseId, Name, QueueSpec, Run, Table, Ticket};
+use crate::{
+    Attachment, Binding, Consumer, ExchangeSpec, Interest, Lane, Lasting, LeaseId, Mark, Name,
+    QueueSpec, Run, Table, Ticket,
+};
 use std::sync::Arc;
 
 /// One thing asked.
@@ -14,6 +17,50 @@ pub enum Command {
         run: Arc<Run>,
         /// The ticket of the first message, if each is to be confirmed; the next ones count up.
         confirm: Option<Ticket>,
+    },
+    /// Messages of a berth's client to be routed, in order, each once: one under a mark that is
+    /// open is confirmed and not routed again. Marks stay open until they are released.
+    PublishOnce {
+        /// The strand that publishes.
+        lane: Lane,
+        /// The messages.
+        run: Arc<Run>,
+        /// Theirs, one for each.
+        marks: Vec<Mark>,
+        /// The ticket of the first message; the next ones count up.
+        confirm: Ticket,
+    },
+    /// Marks of messages published once are open no more. Each is confirmed.
+    Release {
+        /// The strand.
+        lane: Lane,
+        /// Which; those that are not open count, too.
+        marks: Vec<Mark>,
+        /// The ticket of the first; the next ones count up.
+        confirm: Ticket,
+    },
+    /// Entries `from..from + count` of a lease have been received: they are settled, and their
+    /// marks are remembered. Each is confirmed.
+    Received {
+        /// The strand.
+        lane: Lane,
+        /// The lease, as delivered.
+        lease: LeaseId,
+        /// The first entry's place in the lease.
+        from: u32,
+        /// Their marks, one for each entry.
+        marks: Vec<Mark>,
+        /// The ticket of the first; the next ones count up.
+        confirm: Ticket,
+    },
+    /// Marks of what was received are forgotten.
+    Completed(Vec<Mark>),
+    /// The client of a berth leaves as agreed.
+    Depart {
+        /// Its will is published all the same.
+        will: bool,
+        /// From now on the berth outlives it so long; none = as it was.
+        lasting: Option<Lasting>,
     },
     /// A request that has one answer, under the ticket.
     Ask {
@@ -74,6 +121,13 @@ pub enum Request {
     },
     /// Opens a strand, where the answer to `Open` said that they are counted.
     OpenLane,
+    /// Takes a berth: from then on what came for it is delivered, under the handles `PASSING`,
+    /// `SETTLING` and those of shared interests. Once in a session, after `Open`.
+    Attach(Box<Attachment>),
+    /// Declares interests of the berth's client; those of the same filter are replaced.
+    Follow(Vec<Interest>),
+    /// Ends the interests of these filters.
+    Unfollow(Vec<Name>),
     DeclareExchange(ExchangeSpec),
     /// Is there such an exchange?
     FindExchange(Name),

@@ -1,6 +1,6 @@
 //! What the engine tells a session. Events of one session arrive in the order they happened.
 
-use crate::{Consumer, Lane, LeaseId, Name, Refusal, Run, Stamp, Ticket};
+use crate::{Attached, Consumer, Followed, Lane, LeaseId, Name, Refusal, Run, Stamp, Ticket};
 use std::sync::Arc;
 
 /// One thing told.
@@ -41,6 +41,8 @@ pub enum Event {
         run: Arc<Run>,
         /// Its place there.
         item: u32,
+        /// Its ticket, if it is to be confirmed.
+        ticket: Option<Ticket>,
     },
     /// A command without an answer was refused: the strand is broken and
     /// everything it sends is dropped until it leaves.
@@ -73,6 +75,9 @@ pub enum Event {
         /// What went, as operators are told.
         why: String,
     },
+    /// Another session has taken the berth of this one's client: the session must end, and
+    /// nothing that it says of the berth counts any more.
+    Displaced,
     /// Read no more from this peer until `Resume`: it publishes faster than is stored.
     Pause,
     /// Read on.
@@ -111,6 +116,8 @@ pub struct Delivery {
     pub step: u32,
     /// How many.
     pub count: u32,
+    /// The first one's number in its queue; the others' are `step` apart.
+    pub number: u64,
     /// To be settled entry by entry, 0 to `count`; none if delivered is done.
     pub lease: Option<LeaseId>,
     /// All of them may have been delivered before.
@@ -162,6 +169,12 @@ pub enum Answer {
         /// Subscribers.
         consumers: u32,
     },
+    /// The berth is taken.
+    Attached(Box<Attached>),
+    /// What came of each interest, in order.
+    Followed(Vec<Result<Followed, Refusal>>),
+    /// Whether each of the filters was followed, in order.
+    Unfollowed(Vec<bool>),
     /// How many messages went with a purge or a deletion.
     Removed(u64),
     /// A message, or none waiting.

@@ -4,6 +4,7 @@
 //! This crate does nothing: it has no clock, no IO, no protocol and no policy.
 //! Whatever is here can be understood without knowing any other room.
 
+mod berth;
 mod command;
 mod event;
 mod id;
@@ -18,6 +19,9 @@ mod time;
 mod topology;
 mod value;
 
+pub use berth::{
+    Attached, Attachment, Caps, Followed, Interest, Lasting, Mark, PASSING, Replay, SETTLING, Will,
+};
 pub use command::{Command, Outcome, Request, Step, Subscription};
 pub use event::{Alarm, Answer, CancelCause, Delivery, Event, Got};
 pub use id::{Consumer, Lane, LeaseId, SessionId, Ticket};
@@ -28,7 +32,7 @@ pub use order::{
 };
 pub use properties::{Glance, Properties};
 pub use refusal::{Deed, Object, Refusal, Verb};
-pub use run::{Item, Origin, Range, Run, RunBuilder};
+pub use run::{Item, Names, Origin, Parts, Range, Retain, Run, RunBuilder};
 pub use stamp::{Stamp, put_header};
 pub use time::Time;
 pub use topology::{Binding, Destination, ExchangeKind, ExchangeSpec, QueueSpec};

@@ -8,10 +8,16 @@
 //!  bytes   ..[exchange][key]..[head][..][body]......[head][..][body]....
 //!              ^ origin 0       ^ item 0               ^ item 1, same origin
 //! ```
+//!
+//! What the reader had to write in other words than it was read (a topic as a routing
+//! key, say) stands in a second buffer, beside the first: see `Range::beside`.
 
 use bytes::Bytes;
 
-/// A range inside a run's bytes.
+/// Set in where a range begins if that is in the buffer beside.
+const BESIDE: u32 = 1 << 31;
+
+/// A range inside a run's bytes, or inside what stands beside them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
     /// Where it begins.
@@ -23,14 +29,25 @@ pub struct Range {
 impl Range {
     /// The range from `at` of `len` bytes.
     pub fn new(at: usize, len: usize) -> Range {
-        debug_assert!(at + len <= u32::MAX as usize);
+        debug_assert!(at + len < BESIDE as usize);
         Range { at: at as u32, len: len as u32 }
     }
 
-    /// Cuts the range out of `bytes`.
+    /// The range from `at` of `len` bytes of what stands beside.
+    pub fn beside(at: usize, len: usize) -> Range {
+        debug_assert!(at + len < BESIDE as usize);
+        Range { at: at as u32 | BESIDE, len: len as u32 }
+    }
+
+    /// Cuts the range out of `bytes`, which it is a range of.
     #[inline]
     pub fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.at as usize..self.at as usize + self.len as usize]
+    }
+
+    /// True if nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 }
 
@@ -41,12 +58,27 @@ pub struct Origin {
     pub exchange: Range,
     /// The routing key, any bytes.
     pub key: Range,
+    /// The topic's name as its publisher wrote it, levels between `/`; empty where the key is
+    /// all there is.
+    pub topic: Range,
     /// Whoever publishes wants to be told if no queue takes it.
     pub mandatory: bool,
 }
 
+/// Whether a topic retains a message for those who come later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retain {
+    /// No.
+    #[default]
+    Not,
+    /// Its publisher wishes it.
+    Wished,
+    /// This is what was retained, for somebody who came later.
+    Replayed,
+}
+
 /// One message of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     /// Index into the run's origins.
     pub origin: u32,
@@ -54,25 +86,53 @@ pub struct Item {
     pub head: Range,
     /// The body.
     pub body: Range,
+    /// Properties as its publisher's protocol has them, for who speaks the same: the first byte
+    /// tells which. Empty where the property list says all.
+    pub native: Range,
     /// To be kept across a restart, if its queue is.
     pub persistent: bool,
+    /// To be delivered exactly once to who is able to.
+    pub exact: bool,
+    /// Whether its topic retains it.
+    pub retain: Retain,
     /// 0 is the lowest and the default.
     pub priority: u8,
 }
 
 impl Item {
-    /// Bytes of head and body.
+    /// Bytes of head, body and native properties.
     #[inline]
     pub fn size(&self) -> usize {
-        self.head.len as usize + self.body.len as usize
+        self.head.len as usize + self.body.len as usize + self.native.len as usize
     }
+}
+
+/// Where a message was published to, as bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // as in `Origin`
+pub struct Names<'a> {
+    pub exchange: &'a [u8],
+    pub key: &'a [u8],
+    pub topic: &'a [u8],
+    pub mandatory: bool,
+}
+
+/// What a message consists of, as bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // as in `Item`
+pub struct Parts<'a> {
+    pub head: &'a [u8],
+    pub body: &'a [u8],
+    pub native: &'a [u8],
 }
 
 /// Consecutive messages of one publisher, or of one queue's store.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
-    /// What all ranges point into.
+    /// What ranges point into.
     pub bytes: Bytes,
+    /// What stands beside.
+    pub beside: Bytes,
     /// Where the messages were published to, in order of first use.
     pub origins: Vec<Origin>,
     /// The messages, in order.
@@ -80,6 +140,21 @@ pub struct Run {
 }
 
 impl Run {
+    /// What a range of it holds.
+    #[inline]
+    pub fn slice(&self, range: Range) -> &[u8] {
+        if range.at & BESIDE == 0 {
+            range.of(&self.bytes)
+        } else {
+            Range { at: range.at & !BESIDE, ..range }.of(&self.beside)
+        }
+    }
+
+    /// The buffer that a range of it lies in.
+    pub fn buffer(&self, range: Range) -> &Bytes {
+        if range.at & BESIDE == 0 { &self.bytes } else { &self.beside }
+    }
+
     /// The origin of an item.
     #[inline]
     pub fn origin(&self, item: &Item) -> &Origin {
@@ -89,22 +164,45 @@ impl Run {
     /// The exchange an item was published to. Names are checked where they enter,
     /// so bytes that are no UTF-8 can name nothing: they read as empty here.
     pub fn exchange(&self, item: &Item) -> &str {
-        std::str::from_utf8(self.origin(item).exchange.of(&self.bytes)).unwrap_or_default()
+        std::str::from_utf8(self.slice(self.origin(item).exchange)).unwrap_or_default()
     }
 
     /// The routing key of an item.
     pub fn key(&self, item: &Item) -> &[u8] {
-        self.origin(item).key.of(&self.bytes)
+        self.slice(self.origin(item).key)
+    }
+
+    /// Where an item was published to.
+    pub fn names(&self, item: &Item) -> Names<'_> {
+        let o = self.origin(item);
+        let (exchange, key) = (self.slice(o.exchange), self.slice(o.key));
+        Names { exchange, key, topic: self.slice(o.topic), mandatory: o.mandatory }
+    }
+
+    /// What an item consists of.
+    pub fn parts(&self, item: &Item) -> Parts<'_> {
+        Parts { head: self.head(item), body: self.body(item), native: self.native(item) }
+    }
+
+    /// The topic of an item, if its publisher named one.
+    pub fn topic(&self, item: &Item) -> Option<&[u8]> {
+        let topic = self.origin(item).topic;
+        (!topic.is_empty()).then(|| self.slice(topic))
+    }
+
+    /// The native properties of an item.
+    pub fn native(&self, item: &Item) -> &[u8] {
+        self.slice(item.native)
     }
 
     /// The property list of an item.
     pub fn head(&self, item: &Item) -> &[u8] {
-        item.head.of(&self.bytes)
+        self.slice(item.head)
     }
 
     /// The body of an item.
     pub fn body(&self, item: &Item) -> &[u8] {
-        item.body.of(&self.bytes)
+        self.slice(item.body)
     }
 
     /// A run of one message, copied together. For tests and for messages that the
@@ -139,12 +237,27 @@ impl RunBuilder {
         persistent: bool,
         priority: u8,
     ) {
-        let origin = self.origin(exchange, key, mandatory);
+        let origin = self.origin(exchange, key, b"", mandatory);
+        self.put(Item { origin, persistent, priority, ..Item::default() }, head, body, b"");
+    }
+
+    /// Appends one message of what `like` says, but for where it is.
+    pub fn push_like(&mut self, like: Item, names: Names<'_>, parts: Parts<'_>) {
+        let origin = self.origin(names.exchange, names.key, names.topic, names.mandatory);
+        self.put(Item { origin, ..like }, parts.head, parts.body, parts.native);
+    }
+
+    fn put(&mut self, item: Item, head: &[u8], body: &[u8], native: &[u8]) {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(body);
-        let (head, body) = (Range::new(at, head.len()), Range::new(at + head.len(), body.len()));
-        self.items.push(Item { origin, head, body, persistent, priority });
+        self.bytes.extend_from_slice(native);
+        self.items.push(Item {
+            head: Range::new(at, head.len()),
+            body: Range::new(at + head.len(), body.len()),
+            native: Range::new(at + head.len() + body.len(), native.len()),
+            ..item
+        });
     }
 
     /// Appends items `from..to` of another run.
@@ -156,38 +269,31 @@ impl RunBuilder {
             let origin = match last {
                 Some((theirs, ours)) if theirs == item.origin => ours,
                 _ => {
-                    let o = run.origin(item);
-                    self.origin(o.exchange.of(&run.bytes), o.key.of(&run.bytes), o.mandatory)
+                    let Names { exchange, key, topic, mandatory } = run.names(item);
+                    self.origin(exchange, key, topic, mandatory)
                 }
             };
             last = Some((item.origin, origin));
-            let at = self.bytes.len();
-            self.bytes.extend_from_slice(run.head(item));
-            self.bytes.extend_from_slice(run.body(item));
-            let (head, body) = (item.head.len as usize, item.body.len as usize);
-            self.items.push(Item {
-                origin,
-                head: Range::new(at, head),
-                body: Range::new(at + head, body),
-                ..*item
-            });
+            let Parts { head, body, native } = run.parts(item);
+            self.put(Item { origin, ..*item }, head, body, native);
         }
     }
 
     /// Stands in for `count` messages that nobody will look at.
     pub fn hole(&mut self, count: u32) {
-        let origin = self.origin(b"", b"", false);
+        let origin = self.origin(b"", b"", b"", false);
         let nothing = Range::new(self.bytes.len(), 0);
-        let (head, body, persistent, priority) = (nothing, nothing, false, 0);
-        let item = Item { origin, head, body, persistent, priority };
+        let (head, body, native) = (nothing, nothing, nothing);
+        let item = Item { origin, head, body, native, ..Item::default() };
         self.items.extend(std::iter::repeat_n(item, count as usize));
     }
 
     /// The index of an origin: the last one if it is the same, else a new one.
-    fn origin(&mut self, exchange: &[u8], key: &[u8], mandatory: bool) -> u32 {
+    fn origin(&mut self, exchange: &[u8], key: &[u8], topic: &[u8], mandatory: bool) -> u32 {
         if let Some(o) = self.origins.last()
             && o.mandatory == mandatory
             && o.key.of(&self.bytes) == key
+            && o.topic.of(&self.bytes) == topic
             && o.exchange.of(&self.bytes) == exchange
         {
             return self.origins.len() as u32 - 1;
@@ -195,9 +301,12 @@ impl RunBuilder {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(exchange);
         self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(topic);
+        let key_at = at + exchange.len();
         self.origins.push(Origin {
             exchange: Range::new(at, exchange.len()),
-            key: Range::new(at + exchange.len(), key.len()),
+            key: Range::new(key_at, key.len()),
+            topic: Range::new(key_at + key.len(), topic.len()),
             mandatory,
         });
         self.origins.len() as u32 - 1
@@ -241,7 +350,8 @@ impl RunBuilder {
     pub fn finish(mut self) -> Run {
         self.items.shrink_to_fit();
         self.bytes.shrink_to_fit();
-        Run { bytes: Bytes::from(self.bytes), origins: self.origins, items: self.items }
+        let (origins, items) = (self.origins, self.items);
+        Run { bytes: Bytes::from(self.bytes), beside: Bytes::new(), origins, items }
     }
 }
 
@@ -259,6 +369,34 @@ mod tests {
         assert_eq!(run.origins.len(), 3);
         let keys: Vec<_> = run.items.iter().map(|i| run.key(i)).collect();
         assert_eq!(keys, [b"a", b"a", b"b", b"b", b"a"]);
+    }
+
+    #[test]
+    fn a_copy_of_what_stands_in_two_buffers_stands_in_one() {
+        let (bytes, beside) = (Bytes::from_static(b"body"), Bytes::from_static(b"xa.ba/b\0\0N"));
+        let origin = Origin {
+            exchange: Range::beside(0, 1),
+            key: Range::beside(1, 3),
+            topic: Range::beside(4, 3),
+            mandatory: true,
+        };
+        let item = Item {
+            head: Range::beside(7, 2),
+            native: Range::beside(9, 1),
+            body: Range::new(0, 4),
+            exact: true,
+            retain: Retain::Wished,
+            ..Item::default()
+        };
+        let run = Run { bytes, beside, origins: vec![origin], items: vec![item] };
+        let mut copy = RunBuilder::default();
+        copy.copy(&run, 0, 1);
+        let copy = copy.finish();
+        let item = &copy.items[0];
+        assert_eq!((copy.exchange(item), copy.key(item)), ("x", &b"a.b"[..]));
+        assert_eq!((copy.topic(item), copy.native(item)), (Some(&b"a/b"[..]), &b"N"[..]));
+        assert_eq!((copy.head(item), copy.body(item)), (&[0, 0][..], &b"body"[..]));
+        assert!(item.exact && item.retain == Retain::Wished && copy.beside.is_empty());
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Session for Lines {
                 Event::Deliver(d) => {
                     for at in d.indices() {
                         let item = &d.run.items[at];
-                        out.bytes.body(&d.run.bytes, d.run.body(item));
+                        out.bytes.body(d.run.buffer(item.body), d.run.body(item));
                         out.bytes.small().push(b'\n');
                     }
                     out.delivered += d.cost;
@@ -272,6 +272,7 @@ pub fn delivery(body: &[u8]) -> Event {
         first: 0,
         step: 1,
         count: 1,
+        number: 0,
         lease: None,
         redelivered: false,
         stamp: Stamp::None,

@@ -106,6 +106,7 @@ impl Peers {
                             first: 0,
                             step: 1,
                             count: 1,
+                            number: 0,
                             lease: (!s.settled).then_some(LeaseId(self.leases)),
                             redelivered: false,
                             stamp: Stamp::None,
@@ -152,6 +153,7 @@ impl Peers {
                 Answer::Got(Some(Got {
                     run: message(),
                     item,
+                    number: 0,
                     lease,
                     redelivered,
                     stamp: Stamp::None,

@@ -88,15 +88,22 @@ impl Assembly {
 
     fn finish(self) -> Run {
         let at = (self.head.at + self.head.len) as usize;
-        let origin = Origin { exchange: self.exchange, key: self.key, mandatory: self.mandatory };
+        let (exchange, key, mandatory) = (self.exchange, self.key, self.mandatory);
+        let origin = Origin { exchange, key, topic: Range::default(), mandatory };
         let item = Item {
             origin: 0,
             head: self.head,
             body: Range::new(at, self.bytes.len() - at),
             persistent: self.persistent,
             priority: self.priority,
+            ..Item::default()
         };
-        Run { bytes: Bytes::from(self.bytes), origins: vec![origin], items: vec![item] }
+        Run {
+            bytes: Bytes::from(self.bytes),
+            origins: vec![origin],
+            items: vec![item],
+            ..Run::default()
+        }
     }
 }
 

@@ -128,10 +128,10 @@ impl Layout {
         let (mut last, mut scratch) = (None, Vec::new());
         for (n, at) in (0..).zip(d.indices()) {
             let item = &run.items[at];
-            let head = stamped(item.head.of(&run.bytes), d.stamp.of(n, d.step), &mut scratch);
+            let head = stamped(run.slice(item.head), d.stamp.of(n, d.step), &mut scratch);
             if last != Some(item.origin) {
                 let origin = run.origin(item);
-                let (exchange, key) = (origin.exchange.of(&run.bytes), origin.key.of(&run.bytes));
+                let (exchange, key) = (run.slice(origin.exchange), run.slice(origin.key));
                 if !self.has_method(route, exchange, key) {
                     self.route = route;
                     self.method(tag.as_bytes(), exchange, key);
@@ -162,11 +162,11 @@ impl Layout {
         let frame_at = self.bytes.len() - HEADER;
         self.bytes[self.number_at..self.number_at + 8].copy_from_slice(&number.to_be_bytes());
         self.bytes[size_at..size_at + 8].copy_from_slice(&u64::from(body.len).to_be_bytes());
-        let bytes = body.of(&run.bytes);
+        let bytes = run.slice(body);
         if !bytes.is_empty() && bytes.len() <= room {
             self.bytes[frame_at + 3..].copy_from_slice(&body.len.to_be_bytes());
             out.small().extend_from_slice(&self.bytes);
-            out.body(&run.bytes, bytes);
+            out.body(run.buffer(body), bytes);
             out.small().push(END);
         } else {
             out.small().extend_from_slice(&self.bytes[..frame_at]);
@@ -174,7 +174,7 @@ impl Layout {
                 let size = (chunk.len() as u32).to_be_bytes();
                 self.bytes[frame_at + 3..].copy_from_slice(&size);
                 out.small().extend_from_slice(&self.bytes[frame_at..]);
-                out.body(&run.bytes, chunk);
+                out.body(run.buffer(body), chunk);
                 out.small().push(END);
             }
         }

@@ -104,7 +104,8 @@ impl Connection {
             return;
         }
         let done = std::mem::take(run);
-        let whole = Run { bytes: input.clone(), origins: done.origins, items: done.items };
+        let (origins, items) = (done.origins, done.items);
+        let whole = Run { bytes: input.clone(), origins, items, ..Run::default() };
         self.emit(done.channel, whole, out);
     }
 
@@ -170,7 +171,7 @@ pub(super) fn write_content(
         let [s0, s1, s2, s3] = (chunk.len() as u32).to_be_bytes();
         let kind = Kind::Body.octet();
         out.bytes.small().extend_from_slice(&[kind, c0, c1, s0, s1, s2, s3]);
-        out.bytes.body(&run.bytes, chunk);
+        out.bytes.body(run.buffer(item.body), chunk);
         out.bytes.small().push(END);
     }
 }
@@ -250,7 +251,7 @@ impl Building {
             // As many more as would fit if they were all like the first.
             self.items.reserve((input.len() - at) / (end - at) + 1);
         }
-        self.items.push(Item { origin, head, body, persistent, priority });
+        self.items.push(Item { origin, head, body, persistent, priority, ..Item::default() });
         Ok(end)
     }
 
@@ -318,6 +319,7 @@ fn parse(payload: &[u8], base: usize) -> Option<Origin> {
     Some(Origin {
         exchange: Range::new(at, exchange.len()),
         key: Range::new(at + exchange.len() + 1, key.len()),
+        topic: Range::default(),
         mandatory: bits & 1 != 0,
     })
 }

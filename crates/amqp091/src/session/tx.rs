@@ -78,7 +78,7 @@ impl Connection {
         // A missing exchange is said when it is published to, not at the commit.
         let mut sought = Vec::new();
         for origin in &run.origins {
-            let name = std::str::from_utf8(origin.exchange.of(&run.bytes)).unwrap_or_default();
+            let name = std::str::from_utf8(run.slice(origin.exchange)).unwrap_or_default();
             if !name.is_empty() && tx.exchange.as_deref() != Some(name) {
                 tx.exchange = Some(Name::from(name));
                 sought.extend(tx.exchange.clone());

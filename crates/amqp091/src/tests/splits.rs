@@ -111,6 +111,7 @@ fn fifty(lane: Lane, consumer: Consumer) -> Event {
         first,
         step,
         count,
+        number: 0,
         lease,
         redelivered,
         stamp: Stamp::None,

@@ -1,6 +1,6 @@
 //! Copies: the headers `CC` and `BCC` name further routing keys; `BCC` is not shown to anybody.
 
-use lockgate_model::{Glance, Properties, Refusal, Run, RunBuilder, Table, Value};
+use lockgate_model::{Glance, Parts, Properties, Refusal, Run, RunBuilder, Table, Value};
 
 /// Further routing keys of one message.
 #[derive(Debug)]
@@ -54,16 +54,7 @@ fn strip(run: &Run, i: usize, mut headers: Table) -> Option<Run> {
     properties.headers = Some(headers);
     let mut head = Vec::new();
     properties.encode(&mut head);
-    let origin = run.origin(item);
     let mut alone = RunBuilder::default();
-    alone.push(
-        origin.exchange.of(&run.bytes),
-        run.key(item),
-        origin.mandatory,
-        &head,
-        run.body(item),
-        item.persistent,
-        item.priority,
-    );
+    alone.push_like(*item, run.names(item), Parts { head: &head, ..run.parts(item) });
     Some(alone.finish())
 }

@@ -12,7 +12,7 @@ use crate::id::{ExchangeId, PageId, Place, QueueId};
 use crate::journal::{BlockKey, Effects, Io, Journal};
 use crate::ledger::{Evicted, Read, Slice, Store, delay, turn_round};
 use crate::route::Heading;
-use lockgate_model::{Properties, Run, RunBuilder};
+use lockgate_model::{Names, Parts, Properties, Run, RunBuilder};
 use std::sync::Arc;
 
 /// Most messages that go on in one turn: the rest a moment later, so that others get theirs.
@@ -210,7 +210,6 @@ impl Broker {
 /// A message as it goes on: nobody waits to hear of it, and its delay is turned round.
 fn released(run: &Run, i: usize) -> Run {
     let item = &run.items[i];
-    let origin = run.origin(item);
     let mut head = run.head(item).to_vec();
     if let Ok(mut properties) = Properties::decode(&head)
         && let Some(headers) = &mut properties.headers
@@ -220,8 +219,7 @@ fn released(run: &Run, i: usize) -> Run {
         properties.encode(&mut head);
     }
     let mut alone = RunBuilder::default();
-    let exchange = origin.exchange.of(&run.bytes);
-    let (body, persistent, priority) = (run.body(item), item.persistent, item.priority);
-    alone.push(exchange, run.key(item), false, &head, body, persistent, priority);
+    let names = Names { mandatory: false, ..run.names(item) };
+    alone.push_like(*item, names, Parts { head: &head, ..run.parts(item) });
     alone.finish()
 }

@@ -237,6 +237,11 @@ impl Broker {
             Command::Flow { lane, active } => self.flow(session, lane, active),
             Command::Leave(lane) => self.leave(session, lane, journal, out),
             Command::Gone => self.gone(session, journal, out),
+            Command::PublishOnce { .. }
+            | Command::Release { .. }
+            | Command::Received { .. }
+            | Command::Completed(_)
+            | Command::Depart { .. } => {}
         }
         out.events.append(&mut self.farewells);
     }
@@ -257,6 +262,9 @@ impl Broker {
         let answered = match request {
             Request::Open { vhost, user } => self.open(asker.session, &vhost, user),
             Request::OpenLane => self.open_lane(asker.session, asker.lane),
+            Request::Attach(_) | Request::Follow(_) | Request::Unfollow(_) => {
+                Err(Refusal::Stopping)
+            }
             Request::DeclareExchange(spec) => self.declare_exchange(asker.session, spec, journal),
             Request::FindExchange(name) => self.find_exchange(asker.session, &name),
             Request::DeleteExchange { name, if_unused } => {

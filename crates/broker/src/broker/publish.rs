@@ -73,7 +73,7 @@ impl Broker {
             };
             let end = self.equals(&reach.queues, run, at, end);
             if reach.nowhere {
-                self.unrouted(session, lane, run, at, end, out);
+                self.unrouted(session, lane, run, (at, end), confirm, out);
             }
             let placed = self.send(&reach, run, stripped.as_ref(), (at, end), journal, out);
             confirmed(&mut confirms, placed.taken as u32, placed.after, session, lane, out);
@@ -133,14 +133,15 @@ impl Broker {
         session: SessionId,
         lane: Lane,
         run: &Arc<Run>,
-        from: usize,
-        to: usize,
+        (from, to): (usize, usize),
+        confirm: Option<Ticket>,
         out: &mut Effects,
     ) {
         self.unroutable += (to - from) as u64;
         if run.origin(&run.items[from]).mandatory {
             for item in from as u32..to as u32 {
-                out.now(session, Event::Returned { lane, run: Arc::clone(run), item });
+                let ticket = confirm.map(|first| Ticket(first.0 + u64::from(item)));
+                out.now(session, Event::Returned { lane, run: Arc::clone(run), item, ticket });
             }
         }
     }

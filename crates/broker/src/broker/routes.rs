@@ -27,7 +27,7 @@ impl Broker {
     pub(super) fn route(&mut self, vhost: VhostId, run: &Run, i: usize) -> Result<Reach, Refusal> {
         let item = &run.items[i];
         let origin = run.origin(item);
-        let (exchange, key) = (origin.exchange.of(&run.bytes), origin.key.of(&run.bytes));
+        let (exchange, key) = (run.slice(origin.exchange), run.slice(origin.key));
         let routes = &mut self.routes;
         if routes.epoch != self.ledger.epoch || routes.known.len() >= ROUTES_MAX {
             routes.known.clear();

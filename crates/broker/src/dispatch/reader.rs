@@ -99,6 +99,7 @@ impl Dispatch {
                     first: from,
                     step: 1,
                     count: part.count,
+                    number: first,
                     lease: Some(self.lend(lease)),
                     redelivered: false,
                     stamp: Stamp::Offset(first),

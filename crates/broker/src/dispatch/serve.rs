@@ -212,6 +212,7 @@ impl Dispatch {
             first: slice.item + part.first,
             step: part.step,
             count: part.count,
+            number: slice.first + u64::from(part.first),
             lease,
             redelivered: lot.redelivered,
             stamp: lot.stamp.of(part.first, 1),

@@ -76,12 +76,7 @@ pub fn heads(body: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
     let lengths = r.take(count * 10)?;
     let mut all = Vec::with_capacity(count);
     for h in lengths.chunks_exact(10) {
-        if h[0] & 1 != 0 {
-            let [exchange, a, b] = r.array()?;
-            r.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
-        }
-        all.push(r.take(u32::from_le_bytes([h[2], h[3], h[4], h[5]]) as usize)?);
-        r.take(u32::from_le_bytes([h[6], h[7], h[8], h[9]]) as usize)?;
+        all.push(r.message(h)?.0);
     }
     Ok(all)
 }
@@ -163,19 +158,32 @@ impl<'a> Reader<'a> {
         let heads = self.take(count * 10)?;
         let mut all = Messages { sizes: Vec::with_capacity(count), ..Messages::default() };
         for (n, h) in (0u32..).zip(heads.chunks_exact(10)) {
-            let head = u32::from_le_bytes([h[2], h[3], h[4], h[5]]);
-            let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
-            if h[0] & 1 != 0 {
-                let [exchange, a, b] = self.array()?;
-                self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
-            }
-            let properties = self.take(head as usize)?;
+            let (properties, body) = self.message(h)?;
             all.lifetimes.extend(lifetime(properties).map(|ms| (n, ms)));
             all.delays.extend(delay(properties).map(|ms| (n, ms)));
-            self.take(body as usize)?;
-            all.sizes.push((head, body));
+            all.sizes.push((properties.len() as u32, body));
         }
         Ok(all)
+    }
+
+    /// Passes over a message of which `h` tells; returns its property list and its body's size.
+    fn message(&mut self, h: &[u8]) -> Result<(&'a [u8], u32), Malformed> {
+        let said = |bit: u8| h[0] & bit != 0;
+        if said(1) {
+            let [exchange, a, b] = self.array()?;
+            self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
+            if said(128) {
+                let topic = u16::from_le_bytes(self.array()?);
+                self.take(topic.into())?;
+            }
+        }
+        let properties = self.take(u32::from_le_bytes([h[2], h[3], h[4], h[5]]) as usize)?;
+        let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
+        self.take(body as usize)?;
+        if said(64) {
+            self.bytes()?;
+        }
+        Ok((properties, body))
     }
 
     fn sizes(&mut self) -> Result<Vec<(u64, Vec<u32>)>, Malformed> {

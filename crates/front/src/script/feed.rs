@@ -74,7 +74,7 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
         }
         "returned" => {
             let lane = lane(w)?;
-            Event::Returned { lane, run: messages(w)?.run, item: 0 }
+            Event::Returned { lane, run: messages(w)?.run, item: 0, ticket: None }
         }
         "broken" => Event::Broken { lane: lane(w)?, why: refusal(w)? },
         "deliver" => {
@@ -91,6 +91,7 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
                 first,
                 step,
                 count,
+                number: 0,
                 lease,
                 redelivered,
                 stamp: Stamp::None,

@@ -1,6 +1,9 @@
 //! Commands as script lines: one line each, a publish one line for each message.
 
-use lockgate_model::{Command, Destination, Properties, Request, Run, Step, Table};
+use lockgate_model::{
+    Attachment, Command, Destination, Interest, Mark, Properties, Replay, Request, Retain, Run,
+    Step, Table,
+};
 
 /// A command's lines.
 pub fn command(command: &Command) -> Vec<String> {
@@ -21,6 +24,22 @@ pub fn command(command: &Command) -> Vec<String> {
             let to = from + count;
             vec![format!("settle {} {from}..{to} {}", lease.0, word(outcome))]
         }
+        Command::PublishOnce { lane, run, marks, .. } => {
+            let marks = marks.iter().map(|mark| mark.0);
+            messages(run).zip(marks).map(|(m, n)| format!("once {} {n} {m}", lane.0)).collect()
+        }
+        Command::Release { lane, marks, .. } => {
+            vec![format!("release {} {}", lane.0, self::marks(marks))]
+        }
+        Command::Received { lease, from, marks, .. } => {
+            vec![format!("received {} {from} {}", lease.0, self::marks(marks))]
+        }
+        Command::Completed(marks) => vec![format!("completed {}", self::marks(marks))],
+        Command::Depart { will, lasting } => {
+            let will = if *will { " will" } else { "" };
+            let lasting = lasting.map(|l| format!(" {}", word(&l))).unwrap_or_default();
+            vec![format!("depart{will}{lasting}")]
+        }
         Command::Window(cost) => vec![format!("window {cost}")],
         Command::Flow { lane, active } => {
             vec![format!("flow {} {}", lane.0, if *active { "on" } else { "off" })]
@@ -38,6 +57,10 @@ fn step(step: &Step) -> Vec<String> {
             vec![format!("  settle {} {from}..{to} {}", lease.0, word(outcome))]
         }
     }
+}
+
+fn marks(marks: &[Mark]) -> String {
+    marks.iter().map(|mark| mark.0.to_string()).collect::<Vec<_>>().join(",")
 }
 
 fn word(what: &impl std::fmt::Debug) -> String {
@@ -63,6 +86,18 @@ pub fn messages(run: &Run) -> impl Iterator<Item = String> + '_ {
         }
         if run.origin(item).mandatory {
             line += " mandatory";
+        }
+        if let Some(topic) = run.topic(item) {
+            line += &format!(" topic=\"{}\"", topic.escape_ascii());
+        }
+        if item.exact {
+            line += " exact";
+        }
+        if item.retain != Retain::Not {
+            line += &format!(" {}", word(&item.retain));
+        }
+        if !item.native.is_empty() {
+            line += &format!(" native=\"{}\"", run.native(item).escape_ascii());
         }
         let properties = Properties::decode(run.head(item)).unwrap_or_default();
         if let Some(to) = properties.reply_to {
@@ -97,10 +132,45 @@ fn binding(b: &lockgate_model::Binding) -> String {
     format!("\"{}\" to {to} by \"{key}\"{}", b.source, arguments(&b.arguments))
 }
 
+fn attach(a: &Attachment) -> String {
+    let lasting = if a.lasting.lasts() { format!(" {}", word(&a.lasting)) } else { String::new() };
+    let mut line = format!("attach \"{}\" at {}{lasting}", a.client, a.exchange);
+    line += &flags([("fresh", a.fresh)]);
+    line += &format!(" holds={}", a.in_flight_max);
+    if let Some(will) = &a.will {
+        let message = messages(&will.run).next().unwrap_or_default();
+        line += &format!(" will={message} after {}", will.delay);
+    }
+    line
+}
+
+fn interest(i: &Interest) -> String {
+    let key = i.key.escape_ascii();
+    let mut line = format!("\"{}\" as \"{key}\" {}", i.filter, i.level);
+    let shared = i.is_shared();
+    line += &flags([("shared", shared), ("not-own", i.not_own), ("as-published", i.as_published)]);
+    if i.replay != Replay::Always {
+        line += &format!(" {}", word(&i.replay));
+    }
+    if i.label > 0 {
+        line += &format!(" label={}", i.label);
+    }
+    line
+}
+
 fn request(request: &Request) -> String {
     match request {
         Request::Open { vhost, user } => format!("open \"{vhost}\" as {user}"),
         Request::OpenLane => "open-lane".into(),
+        Request::Attach(a) => attach(a),
+        Request::Follow(all) => {
+            let all: Vec<String> = all.iter().map(interest).collect();
+            format!("follow {}", all.join(", "))
+        }
+        Request::Unfollow(all) => {
+            let all: Vec<String> = all.iter().map(|filter| format!("\"{filter}\"")).collect();
+            format!("unfollow {}", all.join(", "))
+        }
         Request::DeclareExchange(s) => {
             let flags = flags([
                 ("durable", s.durable),
