@@ -59,6 +59,10 @@ pub struct Attachment {
     pub client: Name,
     /// Where topics are.
     pub exchange: Name,
+    /// The name of its queue of what is done when delivered; it goes with the connection.
+    pub passing: Name,
+    /// The name of its queue of what is to be settled; it lasts as the berth does.
+    pub settling: Name,
     /// What was there before is forgotten.
     pub fresh: bool,
     /// How long it is kept.
@@ -113,9 +117,11 @@ pub enum Replay {
 pub struct Interest {
     /// The filter as the client gave it; one of a kind in its berth.
     pub filter: Name,
-    /// Where in it the pattern begins that topics match. What stands before names, with the
-    /// pattern, a group that shares what comes: 0 if the client hears all by itself.
+    /// Where in it the pattern begins that topics match.
     pub pattern_at: u16,
+    /// The name of the queue from which all who have the same filter are served in turn; none
+    /// if the client hears all by itself.
+    pub group: Option<Name>,
     /// The pattern as a topic exchange's binding key, which may match more.
     pub key: Bytes,
     /// The most it wants: 0 delivered is done, 1 settled, 2 exactly once.
@@ -138,7 +144,7 @@ impl Interest {
 
     /// Do others share what comes?
     pub fn is_shared(&self) -> bool {
-        self.pattern_at > 0
+        self.group.is_some()
     }
 }
 

@@ -16,6 +16,7 @@ mod refusal;
 mod run;
 mod stamp;
 mod time;
+pub mod topic;
 mod topology;
 mod value;
 

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::topic::{self, BadTopic};
+pub use lockgate_model::topic::is_plain;
 
 /// Longest routing key of AMQP, in bytes.
 pub const KEY_MAX: usize = 255;
@@ -126,14 +127,6 @@ impl Dialect {
         let (minor, _) = behind.split_once(end)?;
         (number(major) && number(minor)).then_some((version, behind))
     }
-}
-
-/// Do the levels of a topic name or filter match exactly as the words of its key do, by all
-/// rules, and is it the same after both ways? Then nobody who has the key need look at the topic.
-pub fn is_plain(text: &str) -> bool {
-    !text.contains(['.', '*', '>'])
-        && !text.starts_with('$')
-        && text.split('/').all(|l| !l.is_empty())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Topic names and filters (4.7), shared subscriptions (4.8), and what matches what. A level
 //! is what stands between two `/`, and may be empty. Never changes a name.
 
+pub use lockgate_model::topic::matches;
+
 /// Longest name or filter, in bytes: what a length of two bytes can say.
 pub const LENGTH_MAX: usize = 65_535;
 
@@ -115,26 +117,6 @@ impl<'a> Filter<'a> {
     /// Does it match this name?
     pub fn matches(&self, name: &str) -> bool {
         matches(self.pattern, name)
-    }
-}
-
-/// Does a good pattern, without a share name, match a good topic name? Takes as long as both
-/// are long together.
-pub fn matches(pattern: &str, name: &str) -> bool {
-    // What begins with $ is not for those who ask for everything [MQTT-4.7.2-1].
-    if name.starts_with('$') && pattern.starts_with(['+', '#']) {
-        return false;
-    }
-    let (mut pattern, mut name) = (pattern.split('/'), name.split('/'));
-    loop {
-        match (pattern.next(), name.next()) {
-            // `a/#` matches `a`, too (4.7.1.2).
-            (Some("#"), _) => return true,
-            (Some("+"), Some(_)) => {}
-            (Some(level), Some(other)) if level == other => {}
-            (None, None) => return true,
-            _ => return false,
-        }
     }
 }
 
