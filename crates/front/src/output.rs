@@ -17,6 +17,9 @@ pub struct Output {
     pub login: Option<Login>,
     /// Deliveries' costs that were encoded into `bytes` since this was last taken.
     pub delivered: u64,
+    /// Messages that the session dropped by itself since this was last taken: a peer may
+    /// not publish them, or cannot take them.
+    pub dropped: u64,
     /// Set once: the connection ends when `bytes` are written.
     pub close: Option<Close>,
 }

@@ -11,7 +11,8 @@
 use crate::topic::{self, BadTopic};
 pub use lockgate_model::topic::is_plain;
 
-/// Longest routing key of AMQP, in bytes.
+/// Longest routing key that AMQP can say, in bytes. Topics may be longer: their keys are whole,
+/// for MQTT to MQTT, and do not reach who could not be told them.
 pub const KEY_MAX: usize = 255;
 
 /// Whose rules are used.
@@ -32,12 +33,9 @@ impl Default for Dialect {
     }
 }
 
-/// Why a topic has no key, or a key no topic.
+/// Why a key has no topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoWay {
-    /// Topics may be longer than keys.
-    #[error("a routing key of {0} bytes, and it may be 255")]
-    Long(usize),
     /// Keys may be any bytes.
     #[error("a routing key that is not UTF-8")]
     NotText,
@@ -47,32 +45,26 @@ pub enum NoWay {
 }
 
 impl Dialect {
-    /// The routing key of a topic name, into `key`, which is emptied first.
-    pub fn key(self, name: &str, key: &mut Vec<u8>) -> Result<(), NoWay> {
-        self.put_key(name, key, |byte| self.down(byte))
+    /// Appends the routing key of a topic name to `key`; it may be longer than `KEY_MAX`.
+    pub fn key(self, name: &str, key: &mut Vec<u8>) {
+        self.put_key(name, key, |byte| self.down(byte));
     }
 
-    /// The binding key of a filter, without its share name, for a topic exchange: there `#` is
-    /// the wildcard for all levels by either's rules. It may match more than the filter does
-    /// where one of both is not plain (`is_plain`), and never less.
-    pub fn binding_key(self, pattern: &str, key: &mut Vec<u8>) -> Result<(), NoWay> {
-        self.put_key(pattern, key, |byte| if byte == b'#' { byte } else { self.down(byte) })
+    /// Appends to `key` the binding key of a filter, without its share name, for a topic
+    /// exchange: there `#` is the wildcard for all levels by either's rules. It may match more
+    /// than the filter does where one of both is not plain (`is_plain`), and never less.
+    pub fn binding_key(self, pattern: &str, key: &mut Vec<u8>) {
+        self.put_key(pattern, key, |byte| if byte == b'#' { byte } else { self.down(byte) });
     }
 
-    fn put_key(self, text: &str, key: &mut Vec<u8>, to: impl Fn(u8) -> u8) -> Result<(), NoWay> {
-        key.clear();
+    fn put_key(self, text: &str, key: &mut Vec<u8>, to: impl Fn(u8) -> u8) {
         let mut rest = text;
         if let Some((version, behind)) = self.sparkplug(text, ".", '/') {
             key.extend_from_slice(version.as_bytes());
             key.extend_from_slice(b"___");
             rest = behind;
         }
-        let length = key.len() + rest.len();
-        if length > KEY_MAX {
-            return Err(NoWay::Long(length));
-        }
         key.extend(rest.bytes().map(to));
-        Ok(())
     }
 
     /// The topic name of a routing key, into `name`, which is emptied first. What would be no
@@ -138,15 +130,15 @@ mod tests {
     const ACTIVE: Dialect = Dialect::ActiveMq;
 
     fn key(dialect: Dialect, name: &str) -> String {
-        let mut key = vec![1];
-        dialect.key(name, &mut key).expect(name);
-        String::from_utf8(key).unwrap()
+        let mut key = vec![b'>'];
+        dialect.key(name, &mut key);
+        String::from_utf8(key).unwrap().split_off(1)
     }
 
     fn binding(dialect: Dialect, pattern: &str) -> String {
-        let mut key = vec![1];
-        dialect.binding_key(pattern, &mut key).expect(pattern);
-        String::from_utf8(key).unwrap()
+        let mut key = vec![b'>'];
+        dialect.binding_key(pattern, &mut key);
+        String::from_utf8(key).unwrap().split_off(1)
     }
 
     fn topic(dialect: Dialect, key: &[u8]) -> Result<String, NoWay> {
@@ -201,11 +193,10 @@ mod tests {
 
     #[test]
     fn what_has_no_way_is_refused_and_not_cut() {
-        let long = "a".repeat(256);
-        assert_eq!(RABBIT.key(&long, &mut Vec::new()), Err(NoWay::Long(256)));
-        assert_eq!(RABBIT.key(&long[1..], &mut Vec::new()), Ok(()));
-        let spark = format!("spBv1.0/{}", "a".repeat(246));
-        assert_eq!(SPARK.key(&spark, &mut Vec::new()), Err(NoWay::Long(256)));
+        let long = "a".repeat(crate::topic::LENGTH_MAX);
+        assert_eq!(key(RABBIT, &long), long);
+        let spark = format!("spBv1.0/{}", "a".repeat(KEY_MAX));
+        assert_eq!(key(SPARK, &spark).len(), spark.len() + 2);
         assert_eq!(topic(RABBIT, b"a.\xff"), Err(NoWay::NotText));
         assert_eq!(topic(RABBIT, b"a.*"), Err(NoWay::Topic(BadTopic::Wildcard)));
         assert_eq!(topic(RABBIT, b"a.#"), Err(NoWay::Topic(BadTopic::Wildcard)));

@@ -5,6 +5,8 @@ use crate::frame::BadFrame;
 use crate::packet::{Kind, Place, Side, Version};
 use crate::reason::Reason;
 use crate::topic::BadTopic;
+use std::borrow::Cow;
+use std::fmt;
 
 /// Why a packet's bytes are not that packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,4 +192,51 @@ pub enum EncodeError {
     /// A packet with QoS above 0 needs a packet identifier, and one with 0 has none.
     #[error("packet identifier and QoS do not agree")]
     PacketId,
+}
+
+/// A rule that a client has broken in its conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What version 5 answers.
+    pub reason: Reason,
+    /// What went wrong, for whoever reads it.
+    pub text: Cow<'static, str>,
+    /// The statement of the specification, or the section where none is numbered; empty where
+    /// it is a rule of ours.
+    pub clause: &'static str,
+}
+
+impl Fault {
+    /// A fault of this kind.
+    pub fn new(reason: Reason, text: impl Into<Cow<'static, str>>, clause: &'static str) -> Fault {
+        Fault { reason, text: text.into(), clause }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#04x} {}: {}", self.reason.number(), self.reason.name(), self.text)?;
+        if self.clause.is_empty() { Ok(()) } else { write!(f, " [{}]", self.clause) }
+    }
+}
+
+impl From<DecodeError> for Fault {
+    fn from(e: DecodeError) -> Fault {
+        Fault::new(e.reason(), e.to_string(), e.clause())
+    }
+}
+
+impl From<BadFrame> for Fault {
+    fn from(bad: BadFrame) -> Fault {
+        let reason = bad.reason();
+        match bad {
+            BadFrame::Reserved => Fault::new(reason, "packet of type 0", "2.1.2"),
+            BadFrame::Length => Fault::new(reason, "length of more than four bytes", "1.5.5"),
+            BadFrame::TooLarge { kind, total, max } => Fault::new(
+                reason,
+                format!("{} of {total} bytes, and {max} are taken", kind.name()),
+                "3.2.2.3.6",
+            ),
+        }
+    }
 }

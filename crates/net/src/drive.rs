@@ -204,6 +204,9 @@ where
     /// Does what a session's output asks for beside bytes and commands.
     fn heed_output(&mut self, now: Time, s: &mut Scratch) {
         self.outlet.window.encoded(std::mem::take(&mut s.out.delivered));
+        if s.out.dropped > 0 {
+            self.house.stats.dropped.fetch_add(std::mem::take(&mut s.out.dropped), Relaxed);
+        }
         if let Some(close) = s.out.close.take() {
             self.close(End::Told(close.cause), Some(close.linger), now, s);
         } else if let Some(login) = s.out.login.take() {

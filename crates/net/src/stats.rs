@@ -63,6 +63,8 @@ pub struct Stats {
     pub accept_errors: AtomicU64,
     /// Logins that were denied.
     pub logins_denied: AtomicU64,
+    /// Messages that sessions dropped by themselves.
+    pub dropped: AtomicU64,
     closed: [AtomicU64; Ending::ALL.len()],
     /// Bytes moved, counted apart by threads that would else wait for each other's cache line.
     moved: [Moved; SHARDS],

@@ -18,10 +18,9 @@ const MAX: usize = 4096;
 fn cross(name: &str) {
     for dialect in [Dialect::RabbitMq { sparkplug: true }, Dialect::ActiveMq] {
         let (mut key, mut back) = (Vec::new(), String::new());
-        if dialect.key(name, &mut key).is_ok() {
-            let same = dialect.topic(&key, &mut back).is_ok() && back == name;
-            assert!(same || dialect != Dialect::ActiveMq && !is_plain(name), "{name:?} {back:?}");
-        }
+        dialect.key(name, &mut key);
+        let same = dialect.topic(&key, &mut back).is_ok() && back == name;
+        assert!(same || dialect != Dialect::ActiveMq && !is_plain(name), "{name:?} {back:?}");
     }
     assert!(levels(name) > 0);
 }
@@ -43,7 +42,7 @@ fn look(input: &[u8], packet: &Packet<'_>) {
                 if !filter.is_wild() {
                     assert!(filter.matches(filter.pattern));
                 }
-                let _ = Dialect::ActiveMq.binding_key(filter.pattern, &mut Vec::new());
+                Dialect::ActiveMq.binding_key(filter.pattern, &mut Vec::new());
             }
         }
         Packet::Connect(c) => {

@@ -381,7 +381,8 @@ proptest! {
     fn activemqs_topics_all_come_back_and_plain_ones_by_all_rules(name in "[a-c/.*>ä$]{1,12}") {
         let back = |dialect: Dialect| {
             let (mut key, mut topic) = (Vec::new(), String::new());
-            dialect.key(&name, &mut key).and_then(|()| dialect.topic(&key, &mut topic)).map(|()| topic)
+            dialect.key(&name, &mut key);
+            dialect.topic(&key, &mut topic).map(|()| topic)
         };
         prop_assert_eq!(check_name(&name), Ok(()));
         prop_assert_eq!(back(Dialect::ActiveMq), Ok(name.clone()));

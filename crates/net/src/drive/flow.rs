@@ -44,7 +44,7 @@ impl Flow {
     pub(super) fn say(&mut self, commands: &[Command]) {
         self.published = self.published
             || commands.iter().any(|command| match command {
-                Command::Publish { .. } => true,
+                Command::Publish { .. } | Command::PublishOnce { .. } => true,
                 Command::Ask { request: Request::Commit(steps), .. } => {
                     steps.iter().any(|step| matches!(step, Step::Publish(_)))
                 }
