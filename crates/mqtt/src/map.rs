@@ -1,49 +1,40 @@
-//! Between MQTT's properties and the neutral list: what a PUBLISH says, for everybody and for
-//! who speaks MQTT. Never judges a packet.
+//! The table of properties between the worlds, both ways: what MQTT 5 says of a message, and
+//! the neutral property list that other protocols are told. From MQTT to MQTT everything
+//! goes beside it, as it was sent. What cannot be told is left out and counted; no message
+//! is refused for its properties.
+//!
+//! ```text
+//!  MQTT 5                    property list                       back
+//!  Content Type              content_type, or x-content-type     both
+//!  Correlation Data          correlation_id, or x-correlation-id both
+//!  Response Topic            x-reply-to-topic, as a routing key  the same
+//!  User Property             header, text; the first of a name   numbers, truth, void, text
+//!  Message Expiry Interval   expiration in ms                    whole seconds
+//!  Payload Format Indicator  nothing
+//!  QoS 0; 1 and 2            delivery_mode 1; 2
+//! ```
 
-use crate::packet::{Qos, Version};
-use crate::property::Properties;
-use lockgate_model::{Range, Time};
+mod inward;
+mod outward;
+#[cfg(test)]
+mod tests;
+
+#[allow(unused_imports)]
+pub(crate) use inward::{Begins, Heads, heads};
+#[allow(unused_imports)]
+pub(crate) use outward::{deadline, put_own};
 
 /// The property lists of messages that say nothing of themselves, one for each delivery mode.
 pub(crate) const BARE: [[u8; 3]; 2] = [[0x10, 0, 1], [0x10, 0, 2]];
 
-/// What a message says of itself, for everybody and for who speaks MQTT; both behind the end
-/// of what stands beside a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heads {
-    /// The neutral property list.
-    pub(crate) head: Range,
-    /// `M` and the properties; empty if there are none.
-    pub(crate) native: Range,
-}
+/// The first byte of native properties of ours. Behind it stand the properties of version 5
+/// as they are delivered; a Message Expiry Interval stands first, and what it says is not how
+/// long but until when: whole seconds of `Time`.
+const NATIVE: u8 = b'M';
 
-/// When a message's expiry begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begins {
-    /// Now: the message is published.
-    Now(Time),
-    /// Whenever it is published: it is a will.
-    Later,
-}
+/// The number of Message Expiry Interval.
+const EXPIRY: u8 = 0x02;
 
-/// Appends to `beside` what properties say of a message.
-pub(crate) fn heads(
-    _version: Version,
-    properties: &Properties<'_>,
-    qos: Qos,
-    _begins: Begins,
-    beside: &mut Vec<u8>,
-) -> Heads {
-    let head = Range::beside(beside.len(), 3);
-    beside.extend_from_slice(&BARE[usize::from(qos != Qos::AtMostOnce)]);
-    let native = if properties.is_empty() {
-        Range::default()
-    } else {
-        let at = beside.len();
-        beside.push(b'M');
-        beside.extend_from_slice(properties.as_bytes());
-        Range::beside(at, beside.len() - at)
-    };
-    Heads { head, native }
-}
+const CONTENT_TYPE: &str = "x-content-type";
+const CORRELATION: &str = "x-correlation-id";
+const REPLY_TOPIC: &str = "x-reply-to-topic";

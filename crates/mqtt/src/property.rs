@@ -121,7 +121,7 @@ macro_rules! define {
                 }
             }
 
-            fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+            pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
                 out.push(self.id());
                 match self { $(Property::$variant(value) => put::$kind(out, value, $name)),* }
             }
