@@ -4,7 +4,7 @@
 
 use crate::listener::Listener;
 use crate::value::{Given, MemoryMax, Secret, Setting, Size, Span};
-use crate::words::{Durability, LogFormat, LogLevel};
+use crate::words::{Dialect, Durability, LogFormat, LogLevel, VhostDialect};
 use std::path::PathBuf;
 
 /// One setting, as data.
@@ -147,7 +147,7 @@ settings! {
         /// Where everything that must last is kept.
         data_dir: PathBuf = "./lockgate-data";
         /// What to listen on, each KIND=ADDRESS:PORT; naming any replaces the default.
-        listeners: Vec<Listener> = "amqp=127.0.0.1:5672", flag "listen";
+        listeners: Vec<Listener> = "amqp=127.0.0.1:5672, mqtt=127.0.0.1:1883", flag "listen";
         /// The virtual hosts that are made at a start if they are not there.
         vhosts: Vec<String> = "/";
         /// A definitions.json of RabbitMQ's that is taken in at every start.
@@ -216,6 +216,56 @@ settings! {
         body_max: Size = "128 MiB", limit "1" "128 MiB";
         /// Most that one transaction may hold before it is committed.
         transaction_max: Size = "256 MiB", limit "1 KiB" "1 GiB";
+    }
+
+    /// MQTT 3.1, 3.1.1 and 5.
+    section mqtt Mqtt {
+        /// The virtual host of clients whose user name does not begin with one and a colon.
+        vhost: String = "/";
+        /// The topic exchange that topics are published to, and heard from.
+        exchange: String = "amq.topic";
+        /// Clients that bring no user name come in as the anonymous user.
+        allow_anonymous: bool = "true";
+        /// Who they then are.
+        anonymous_user: String = "guest";
+        /// That user's password: where it is another one, nobody comes in without a name.
+        anonymous_pass: Secret = "guest";
+        /// How topics become routing keys: rabbitmq, sparkplug (the same, keeping the dot of spBv1.0) or activemq.
+        dialect: Dialect = "rabbitmq";
+        /// Virtual hosts with a dialect of their own, each VHOST=DIALECT.
+        dialects: Vec<VhostDialect> = "";
+        /// How long the session of a 3.x client outlives its connection, if that was not clean.
+        session_expiry: Span = "86400 s", limit "0 s" "4294967295 s";
+        /// The longest that any session does, whatever a client asks for; 4294967295 s is for ever.
+        session_expiry_max: Span = "31536000 s", limit "0 s" "4294967295 s";
+        /// Most messages that wait in one session to be acknowledged; beyond, the oldest are dropped.
+        session_messages_max: u32 = "100000", limit "1" "4294967295";
+        /// Most bytes of payload that wait in one session to be acknowledged; beyond, the oldest are dropped.
+        session_bytes_max: Size = "256 MiB", limit "1 KiB" "1 TiB";
+        /// Most bytes of QoS 0 payload that wait for one slow client; beyond, the oldest are dropped.
+        passing_bytes_max: Size = "8 MiB", limit "1 KiB" "1 TiB";
+        /// Most messages of QoS 1 and 2 that are on their way to one client, unacknowledged.
+        in_flight_max: u16 = "100", limit "1" "32767";
+        /// Most messages of QoS 1 and 2 that a version 5 client may have on their way to here.
+        receive_maximum: u16 = "100", limit "1" "65535";
+        /// Who sends more than that is disconnected (0x93), not served all the same.
+        strict_receive_maximum: bool = "true";
+        /// Largest packet.
+        packet_max: Size = "16 MiB", limit "1 KiB" "128 MiB";
+        /// Most topic aliases in one direction of one connection.
+        topic_alias_max: u16 = "16", limit "0" "65535";
+        /// Longest keep alive; version 5 clients that want more, or none, are told this one.
+        keep_alive_max: Span = "65535 s", limit "1 s" "65535 s";
+        /// Most topics of one virtual host that retain a message.
+        retained_messages_max: u32 = "1000000", limit "0" "4294967295";
+        /// Most bytes of payload that they retain together.
+        retained_bytes_max: Size = "1 GiB", limit "0" "1 TiB";
+        /// What stands before the client id in the topic that a client is told to have answers sent to; empty for none.
+        response_prefix: Option<String> = "response/";
+        /// Another server that version 5 clients are told of when this one stops; empty for none.
+        server_reference: Option<String> = "";
+        /// How often the topics below $SYS are published; 0 s for never.
+        sys_interval: Span = "10 s", limit "0 s" "86400 s";
     }
 
     /// What peers may cost.

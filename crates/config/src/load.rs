@@ -90,8 +90,24 @@ impl Config {
         if let Some(long) = self.vhosts.iter().find(|v| v.len() > NAME_BYTES_MAX) {
             return fault(format!("vhosts: `{long}` is longer than {NAME_BYTES_MAX} bytes"));
         }
-        if self.auth.default_user.len() > NAME_BYTES_MAX {
-            return fault(format!("auth.default_user is longer than {NAME_BYTES_MAX} bytes"));
+        let names = [
+            ("auth.default_user", &self.auth.default_user),
+            ("mqtt.vhost", &self.mqtt.vhost),
+            ("mqtt.exchange", &self.mqtt.exchange),
+            ("mqtt.anonymous_user", &self.mqtt.anonymous_user),
+        ];
+        if let Some((key, _)) = names.iter().find(|(_, name)| name.len() > NAME_BYTES_MAX) {
+            return fault(format!("{key} is longer than {NAME_BYTES_MAX} bytes"));
+        }
+        if let Some(prefix) = &self.mqtt.response_prefix
+            && (prefix.contains(['+', '#', '\0']) || prefix.len() > NAME_BYTES_MAX)
+        {
+            return fault(format!("mqtt.response_prefix: no topic begins with `{prefix}`"));
+        }
+        for (n, one) in self.mqtt.dialects.iter().enumerate() {
+            if self.mqtt.dialects[..n].iter().any(|other| other.vhost == one.vhost) {
+                return fault(format!("mqtt.dialects: `{}` is named twice", one.vhost));
+            }
         }
         let segments = self.storage.segment.0.saturating_mul(3);
         if self.storage.reserve.0 < segments {
@@ -190,7 +206,7 @@ fn read_env(config: &mut Config, env: Vec<(String, String)>) -> Result<Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Size;
+    use crate::value::{Setting, Size};
 
     fn from_file(text: &str) -> Result<Loaded, ConfigError> {
         let file = Some(FileText { name: "lockgate.toml", text });
@@ -285,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_found() {
-        let served = [Kind::Amqp];
+        let served = [Kind::Amqp, Kind::Mqtt];
         let check = |change: fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);
@@ -297,10 +313,18 @@ mod tests {
         assert!(check(|c| c.listeners.push(c.listeners[0].clone())).is_err());
         assert!(check(|c| c.storage.reserve = Size(1 << 20)).is_err());
         assert!(check(|c| c.memory.max = MemoryMax::Bytes(Size(1 << 20))).is_err());
-        let unserved = check(|c| c.listeners[0].kind = Kind::Mqtt).unwrap_err();
+        assert!(check(|c| c.mqtt.vhost = "v".repeat(256)).is_err());
+        assert!(check(|c| c.mqtt.response_prefix = Some("a/+/".into())).is_err());
+        let dialects = |texts: [&str; 2]| texts.map(|t| Setting::parse(t).unwrap()).to_vec();
+        let mut config = Config::default();
+        config.mqtt.dialects = dialects(["a=activemq", "b=activemq"]);
+        assert!(config.check(&served).is_ok());
+        config.mqtt.dialects = dialects(["a=activemq", "a=rabbitmq"]);
+        assert!(config.check(&served).is_err());
+        let unserved = check(|c| c.listeners[0].kind = Kind::Stomp).unwrap_err();
         assert_eq!(
             unserved,
-            "listeners: `mqtt=127.0.0.1:5672` cannot be served by this version, which has: amqp"
+            "listeners: `stomp=127.0.0.1:5672` cannot be served by this version, which has: amqp, mqtt"
         );
     }
 }

@@ -63,6 +63,26 @@ impl Setting for PathBuf {
     }
 }
 
+impl Setting for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for Option<String> {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Some(text).filter(|text| !text.is_empty()).map(String::from))
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_deref().unwrap_or_default())
+    }
+}
+
 impl Setting for Option<PathBuf> {
     fn parse(text: &str) -> Result<Self, String> {
         Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))

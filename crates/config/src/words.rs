@@ -70,3 +70,55 @@ words! {
         Json = "json",
     }
 }
+
+words! {
+    /// Whose rules make a routing key of an MQTT topic.
+    Dialect {
+        /// RabbitMQ's.
+        Rabbitmq = "rabbitmq",
+        /// The same, but the dot in Sparkplug's prefix comes back.
+        Sparkplug = "sparkplug",
+        /// ActiveMQ's.
+        Activemq = "activemq",
+    }
+}
+
+/// The dialect of one virtual host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd)]
+pub struct VhostDialect {
+    /// Which.
+    pub vhost: String,
+    /// Its dialect.
+    pub dialect: Dialect,
+}
+
+impl crate::value::Setting for VhostDialect {
+    fn parse(text: &str) -> Result<Self, String> {
+        // A virtual host's name may hold an equals sign, a dialect's does not.
+        let Some((vhost, dialect)) = text.rsplit_once('=') else {
+            return Err(format!("`{text}` is not VHOST=DIALECT, such as /=activemq"));
+        };
+        Ok(VhostDialect { vhost: vhost.into(), dialect: Dialect::parse(dialect.trim())? })
+    }
+
+    fn show(&self) -> String {
+        crate::value::quoted(&format!("{}={}", self.vhost, self.dialect.word()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Setting;
+
+    #[test]
+    fn a_virtual_host_may_have_a_dialect_of_its_own() {
+        let read = Vec::<VhostDialect>::parse("/=activemq, a=b=sparkplug").unwrap();
+        let of = |vhost: &str, dialect| VhostDialect { vhost: vhost.into(), dialect };
+        assert_eq!(read, [of("/", Dialect::Activemq), of("a=b", Dialect::Sparkplug)]);
+        assert_eq!(read.show(), r#"["/=activemq", "a=b=sparkplug"]"#);
+        for text in ["activemq", "/=artemis", "/="] {
+            assert!(VhostDialect::parse(text).is_err(), "{text}");
+        }
+    }
+}
