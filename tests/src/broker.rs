@@ -196,6 +196,8 @@ pub struct Broker {
     pub process: Process,
     /// Where it speaks AMQP.
     pub amqp: SocketAddr,
+    /// Where it speaks MQTT.
+    pub mqtt: SocketAddr,
     data: PathBuf,
     /// Removes the data when the last broker that was started on them is gone; none
     /// where they are somebody else's.
@@ -223,7 +225,8 @@ impl Broker {
             panic!("it ended before it was ready: {:#?}", process.err());
         };
         let amqp = address(&process.out(), "amqp").expect("it listens for AMQP");
-        Broker { process, amqp, data, home, options }
+        let mqtt = address(&process.out(), "mqtt").expect("it listens for MQTT");
+        Broker { process, amqp, mqtt, data, home, options }
     }
 
     /// Where its data are.
@@ -264,7 +267,10 @@ impl Broker {
 
 fn spawn(data: &Path, options: &Options) -> Process {
     let data = data.to_str().expect("temporary directories have plain names");
-    let mut arguments = vec!["--data-dir", data, "--listen", "amqp=127.0.0.1:0"];
+    let mut arguments = vec!["--data-dir", data];
+    for listener in ["amqp=127.0.0.1:0", "mqtt=127.0.0.1:0"] {
+        arguments.extend(["--listen", listener]);
+    }
     arguments.extend(options.flags.iter().map(String::as_str));
     Process::start(&arguments, &options.env)
 }

@@ -220,8 +220,10 @@ settings! {
 
     /// MQTT 3.1, 3.1.1 and 5.
     section mqtt Mqtt {
-        /// The virtual host of clients whose user name does not begin with one and a colon.
+        /// The virtual host of clients whose user name names none.
         vhost: String = "/";
+        /// What stands before the last colon of a user name is a virtual host.
+        vhost_in_user: bool = "true";
         /// The topic exchange that topics are published to, and heard from.
         exchange: String = "amq.topic";
         /// Clients that bring no user name come in as the anonymous user.
@@ -237,7 +239,7 @@ settings! {
         /// How long the session of a 3.x client outlives its connection, if that was not clean.
         session_expiry: Span = "86400 s", limit "0 s" "4294967295 s";
         /// The longest that any session does, whatever a client asks for; 4294967295 s is for ever.
-        session_expiry_max: Span = "31536000 s", limit "0 s" "4294967295 s";
+        session_expiry_max: Span = "2592000 s", limit "0 s" "4294967295 s";
         /// Most messages that wait in one session to be acknowledged; beyond, the oldest are dropped.
         session_messages_max: u32 = "100000", limit "1" "4294967295";
         /// Most bytes of payload that wait in one session to be acknowledged; beyond, the oldest are dropped.
@@ -245,27 +247,31 @@ settings! {
         /// Most bytes of QoS 0 payload that wait for one slow client; beyond, the oldest are dropped.
         passing_bytes_max: Size = "8 MiB", limit "1 KiB" "1 TiB";
         /// Most messages of QoS 1 and 2 that are on their way to one client, unacknowledged.
-        in_flight_max: u16 = "100", limit "1" "32767";
+        in_flight_max: u16 = "512", limit "1" "32767";
         /// Most messages of QoS 1 and 2 that a version 5 client may have on their way to here.
-        receive_maximum: u16 = "100", limit "1" "65535";
+        receive_maximum: u16 = "1000", limit "1" "65535";
         /// Who sends more than that is disconnected (0x93), not served all the same.
         strict_receive_maximum: bool = "true";
         /// Largest packet.
-        packet_max: Size = "16 MiB", limit "1 KiB" "128 MiB";
-        /// Most topic aliases in one direction of one connection.
+        packet_max: Size = "16 MiB", limit "64 KiB" "128 MiB";
+        /// Most topics that a client may give numbers (aliases).
         topic_alias_max: u16 = "16", limit "0" "65535";
-        /// Longest keep alive; version 5 clients that want more, or none, are told this one.
-        keep_alive_max: Span = "65535 s", limit "1 s" "65535 s";
-        /// Most topics of one virtual host that retain a message.
-        retained_messages_max: u32 = "1000000", limit "0" "4294967295";
-        /// Most bytes of payload that they retain together.
-        retained_bytes_max: Size = "1 GiB", limit "0" "1 TiB";
-        /// What stands before the client id in the topic that a client is told to have answers sent to; empty for none.
-        response_prefix: Option<String> = "response/";
+        /// Most topics that a client is sent numbers for, if it takes as many.
+        topic_alias_out_max: u16 = "16", limit "0" "65535";
+        /// Most levels of a topic or a filter.
+        topic_levels_max: u16 = "128", limit "1" "65535";
+        /// Most filters that one client is subscribed to.
+        subscriptions_max: u32 = "10000", limit "1" "1000000";
+        /// Most user properties of one message.
+        user_properties_max: u16 = "64", limit "0" "65535";
+        /// The longest keep alive of version 5 clients, who are told it; 0 s for as they wish, or none.
+        keep_alive_max: Span = "0 s", limit "0 s" "65535 s";
+        /// What begins the topic that a version 5 client is told to have answers sent to, if it asks; empty for none.
+        response_prefix: Option<String> = "response";
         /// Another server that version 5 clients are told of when this one stops; empty for none.
         server_reference: Option<String> = "";
-        /// How often the topics below $SYS are published; 0 s for never.
-        sys_interval: Span = "10 s", limit "0 s" "86400 s";
+        /// They are to stay there: moved (0x9D), not use another server (0x9C).
+        server_moved: bool = "false";
     }
 
     /// What peers may cost.

@@ -6,6 +6,7 @@ mod cli;
 mod datadir;
 mod door;
 mod fault;
+mod fronts;
 mod log_command;
 mod log_register;
 mod log_streams;

@@ -5,16 +5,14 @@ use crate::datadir::DataDir;
 use crate::door::Door;
 use crate::fault::Fault;
 use crate::office::{self, Desk, Founding, Office};
-use crate::{banner, log_command, logs, memory, print, random, settings, signals};
-use lockgate_amqp091::Amqp091;
+use crate::{banner, fronts, log_command, logs, memory, print, random, settings, signals};
 use lockgate_config::{Config, Durability, Kind, Loaded};
 use lockgate_definitions::Definitions;
 use lockgate_engine::{Engine, Level, OpenError};
-use lockgate_front::Front;
 use lockgate_model::{Name, Time};
-use lockgate_net::{Clock, Listener, Server};
+use lockgate_net::{Clock, Server};
 use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +26,7 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
     let files = lockgate_net::raise_open_files_max();
     let data = DataDir::hold(&config.data_dir)?;
     let shutdown = CancellationToken::new();
-    let listeners = listeners(config)?;
+    let listeners = fronts::listeners(config)?;
     let clock = Clock::start();
     let definitions = config.load_definitions.as_deref().map(office::load).transpose()?;
     let (engine, founding) = open(config, data.path(), clock.now())?;
@@ -158,48 +156,6 @@ fn net_settings(config: &Config) -> lockgate_net::Settings {
     settings.connections_max = wished.min(settings.connections_max);
     settings.handshake = config.limits.handshake.0;
     settings
-}
-
-/// Every listener with its front; a name stands for each of its addresses.
-fn listeners(config: &Config) -> Result<Vec<Listener>, Fault> {
-    let amqp: Arc<dyn Front> = Arc::new(Amqp091::new(amqp_settings(config)));
-    let mut all = Vec::new();
-    for wish in &config.listeners {
-        let front = match wish.kind {
-            Kind::Amqp => amqp.clone(),
-            // `Config::check` let in only what is served.
-            _ => return Err(Fault::config(format!("`{wish}` cannot be served"))),
-        };
-        let unknown =
-            |e: &dyn std::fmt::Display| Fault::listener(format!("cannot listen for {wish}: {e}"));
-        let addresses: Vec<SocketAddr> =
-            wish.address.to_socket_addrs().map_err(|e| unknown(&e))?.collect();
-        if addresses.is_empty() {
-            return Err(unknown(&"the name has no address"));
-        }
-        all.extend(addresses.into_iter().map(|address| Listener {
-            address,
-            front: front.clone(),
-            kind: wish.kind.word().into(),
-        }));
-    }
-    Ok(all)
-}
-
-fn amqp_settings(config: &Config) -> lockgate_amqp091::Settings {
-    let amqp = &config.amqp;
-    lockgate_amqp091::Settings {
-        product: amqp.product.clone(),
-        version: amqp.version.clone(),
-        cluster_name: amqp.cluster_name.clone(),
-        frame_max: amqp.frame_max,
-        channel_max: amqp.channel_max,
-        heartbeat: amqp.heartbeat.0,
-        body_bytes_max: amqp.body_max.0,
-        transaction_bytes_max: amqp.transaction_max.0,
-        handshake_max: config.limits.handshake.0,
-        ..lockgate_amqp091::Settings::default()
-    }
 }
 
 /// The listeners as they are bound, with their kinds.

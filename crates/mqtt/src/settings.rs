@@ -28,6 +28,8 @@ pub struct Settings {
     pub exchange: Name,
     /// Whose rules make keys of topics.
     pub dialect: Dialect,
+    /// Virtual hosts with other rules.
+    pub dialects: Vec<(Name, Dialect)>,
     /// The virtual host of clients whose user name says none.
     pub vhost: Name,
     /// What stands before the last colon of a user name is a virtual host.
@@ -76,6 +78,7 @@ impl Default for Settings {
         Settings {
             exchange: Name::from("amq.topic"),
             dialect: Dialect::default(),
+            dialects: Vec::new(),
             vhost: Name::from("/"),
             vhost_in_user: true,
             anonymous: Some(Anonymous { user: Name::from("guest"), password: b"guest".to_vec() }),
@@ -106,6 +109,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whose rules make keys of topics in a virtual host.
+    pub fn dialect_of(&self, vhost: &Name) -> Dialect {
+        let own = self.dialects.iter().find(|(name, _)| name == vhost);
+        own.map_or(self.dialect, |(_, dialect)| *dialect)
+    }
+
     /// The same, with what is out of the protocol's range moved into it.
     pub(crate) fn in_range(mut self) -> Settings {
         self.packet_max = self.packet_max.clamp(BEFORE_LOGIN_MAX, crate::frame::LENGTH_MAX + 5);
@@ -113,5 +122,18 @@ impl Settings {
         self.in_flight_max = self.in_flight_max.clamp(1, Mark::OWN);
         self.levels_max = self.levels_max.max(1);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_virtual_host_may_have_other_rules() {
+        let dialects = vec![(Name::from("old"), Dialect::ActiveMq)];
+        let settings = Settings { dialects, ..Settings::default() };
+        assert_eq!(settings.dialect_of(&Name::from("old")), Dialect::ActiveMq);
+        assert_eq!(settings.dialect_of(&Name::from("/")), Dialect::default());
     }
 }
