@@ -29,6 +29,8 @@ pub mod encode;
 pub mod error;
 pub mod frame;
 #[allow(dead_code)]
+mod interests;
+#[allow(dead_code)]
 mod map;
 pub mod packet;
 pub mod property;

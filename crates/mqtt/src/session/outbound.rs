@@ -18,8 +18,11 @@ pub(super) struct Terms {
     pub(super) version: Version,
     /// The largest packet that it takes, with its head.
     pub(super) packet_max: usize,
-    /// How many topics may be given numbers.
+    /// How many topics may be given numbers: what the client takes and the settings allow.
     pub(super) alias_max: u16,
+    /// Most messages with QoS above 0 on the way to it: its Receive Maximum and what the
+    /// settings allow, and what the attachment says.
+    pub(super) in_flight_max: u16,
 }
 
 /// What is sent to the client.
@@ -31,7 +34,8 @@ pub(super) struct Outbound {
 impl Outbound {
     /// Nothing is sent yet.
     pub(super) fn new() -> Outbound {
-        Outbound { terms: Terms { version: Version::V311, packet_max: usize::MAX, alias_max: 0 } }
+        let (version, packet_max) = (Version::V311, usize::MAX);
+        Outbound { terms: Terms { version, packet_max, alias_max: 0, in_flight_max: 1 } }
     }
 
     /// The berth is taken and CONNACK is said: PUBREL goes again for what was received.
@@ -99,6 +103,7 @@ impl Outbound {
     /// `count` of what was received is safe, from this ticket on: PUBREL leaves.
     pub(super) fn confirmed(&mut self, _first: Ticket, _count: u32, _out: &mut Output) {}
 
-    /// Hands over what acknowledgements of this turn were gathered.
-    pub(super) fn flush(&mut self, _out: &mut Output) {}
+    /// The end of a turn that brought anything of the above: hands over what acknowledgements
+    /// were gathered, and sends what waited for them.
+    pub(super) fn flush(&mut self, _now: Time, _out: &mut Output) {}
 }
