@@ -1,11 +1,28 @@
 //! A change of what is declared.
 
-use crate::id::{ExchangeId, QueueId, VhostId};
+use crate::id::{BerthId, ExchangeId, QueueId, VhostId};
 use crate::way::Way;
 use lockgate_model::{
-    ExchangeSpec, Name, Parameter, Permission, Policy, QueueSpec, SessionId, Table, Tier,
-    TopicPermission, User,
+    Caps, ExchangeSpec, Interest, Lasting, Name, Parameter, Permission, Policy, QueueSpec,
+    SessionId, Table, Tier, TopicPermission, User, Will,
 };
+
+/// A berth as it is taken.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // as in `Berth`
+pub struct BerthSpec {
+    pub id: BerthId,
+    pub vhost: VhostId,
+    pub client: Name,
+    pub exchange: ExchangeId,
+    pub passing: Name,
+    pub settling: Name,
+    pub lasting: Lasting,
+    pub caps: Caps,
+    pub will: Option<Will>,
+    /// It is in the log, which who reads it there knows.
+    pub logged: bool,
+}
 
 /// A change of what is declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +85,28 @@ pub enum Change {
         tier: Tier,
         name: Name,
         at: u64,
+    },
+    /// Made, or taken again by its client.
+    BerthTaken(Box<BerthSpec>),
+    /// Its client has left it, at that time in milliseconds; none if it stays and only says how
+    /// it wants to leave.
+    BerthLeft {
+        id: BerthId,
+        at: Option<u64>,
+        lasting: Lasting,
+        /// Its will is still to be published.
+        will: bool,
+    },
+    BerthEnded {
+        id: BerthId,
+    },
+    Followed {
+        id: BerthId,
+        interest: Interest,
+    },
+    Unfollowed {
+        id: BerthId,
+        filter: Name,
     },
     ParameterSet(Parameter),
     ParameterCleared {

@@ -23,6 +23,6 @@ mod route;
 mod way;
 
 pub use broker::{Broker, Counts, Settings};
-pub use id::{PageId, Place, QueueId, Target};
+pub use id::{BerthId, PageId, Place, QueueId, Target};
 pub use journal::{BlockKey, Chunk, Effect, Effects, Io, Journal, NoJournal, Part};
 pub use ledger::Slice;

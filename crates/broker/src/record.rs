@@ -22,8 +22,10 @@
 //!                     its entries below end are there, and not in the log any more
 //!  kind 17 Cut        stream | number: segments that end at or below it are gone
 //!  kind 18 Shelved    (in snapshots only) stream | newest batch | segments | n x (number, time)
+//!  kind 21 Marks      berth | what became of them | n x mark
 //! ```
 
+mod berths;
 mod messages;
 mod put;
 mod read;
@@ -32,14 +34,15 @@ mod streams;
 mod write;
 
 pub use crate::change::Change;
+pub use berths::{MarkDeed, write_mark_deed};
 pub use messages::{movable, read_run, run_of, write_run};
 pub use read::{entries, heads, read};
 pub use streams::{write_cut, write_kept, write_shelved};
 pub use write::*;
 
-use crate::id::{Place, QueueId};
+use crate::id::{BerthId, Place, QueueId};
 use crate::ledger::{Digest, Extent, Segment};
-use lockgate_model::Time;
+use lockgate_model::{Mark, Time};
 
 /// Record kinds.
 pub mod kind {
@@ -61,6 +64,7 @@ pub mod kind {
     pub const KEPT: u8 = 16;
     pub const CUT: u8 = 17;
     pub const SHELVED: u8 = 18;
+    pub const MARKS: u8 = 21;
 }
 
 /// A record read back.
@@ -94,6 +98,11 @@ pub enum Record {
     Rolled {
         queue: QueueId,
         ids: Vec<(Digest, u64)>,
+    },
+    Marks {
+        berth: BerthId,
+        deed: MarkDeed,
+        marks: Vec<Mark>,
     },
     Begin,
     End,
@@ -158,6 +167,11 @@ mod tag {
     pub const NO_POLICY: u8 = 17;
     pub const PARAMETER: u8 = 18;
     pub const NO_PARAMETER: u8 = 19;
+    pub const BERTH: u8 = 21;
+    pub const NO_BERTH: u8 = 22;
+    pub const INTEREST: u8 = 23;
+    pub const NO_INTEREST: u8 = 24;
+    pub const BERTH_LEFT: u8 = 25;
 }
 
 /// What each of `entries` entries counts of a record's weight: never nothing, or a

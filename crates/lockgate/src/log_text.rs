@@ -1,6 +1,6 @@
 //! A record of the log in words, on one line. It says what stands there, and judges nothing.
 
-use crate::log_register;
+use crate::{log_berths, log_register};
 use lockgate_broker::record::{self, Change, Record};
 use lockgate_broker::{QueueId, Target};
 use lockgate_model::Table;
@@ -43,6 +43,7 @@ fn said(record: &Record) -> String {
         Record::Begin => "begin".into(),
         Record::End => "end".into(),
         Record::Started => "started".into(),
+        Record::Marks { berth, deed, marks } => log_berths::marks(*berth, *deed, marks),
         Record::Seen { queue, below } => format!("seen queue {}: all below {below}", queue.0),
         Record::Held { queue, next, extents, gone } => {
             let held: u64 = extents.iter().map(|(e, _)| u64::from(e.count)).sum();
@@ -124,7 +125,7 @@ fn made(change: &Change) -> String {
             let more = arguments(&way.arguments);
             format!("{verb} exchange {} -> {target} by '{key}'{more}", way.source.0)
         }
-        registered => log_register::made(registered),
+        other => log_berths::made(other).unwrap_or_else(|| log_register::made(other)),
     }
 }
 
@@ -156,7 +157,7 @@ fn spans(ranges: &[(u64, u64)]) -> String {
     list(ranges.iter().map(|(from, to)| format!("{from}..{to}")))
 }
 
-fn list<T: Display>(all: impl ExactSizeIterator<Item = T>) -> String {
+pub(crate) fn list<T: Display>(all: impl ExactSizeIterator<Item = T>) -> String {
     let more = all.len().saturating_sub(SHOWN_MAX);
     let shown: Vec<String> = all.take(SHOWN_MAX).map(|one| one.to_string()).collect();
     let shown = shown.join(", ");

@@ -7,6 +7,7 @@ mod datadir;
 mod door;
 mod fault;
 mod fronts;
+mod log_berths;
 mod log_command;
 mod log_register;
 mod log_streams;

@@ -51,6 +51,16 @@ pub struct Will {
     pub delay: u32,
 }
 
+impl PartialEq for Will {
+    fn eq(&self, other: &Will) -> bool {
+        let all = |w: &Will| -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+            let of = |i| (w.run.key(i).to_vec(), w.run.head(i).to_vec(), w.run.body(i).to_vec());
+            w.run.items.iter().map(of).collect()
+        };
+        self.delay == other.delay && all(self) == all(other)
+    }
+}
+
 /// How a client takes its berth.
 #[derive(Clone, Debug)]
 pub struct Attachment {

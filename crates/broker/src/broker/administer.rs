@@ -151,6 +151,8 @@ impl Broker {
             self.drop_exchange(exchange, journal);
         }
         self.change(&Change::VhostDeleted { id }, true, journal);
+        let berths = &self.ledger.berths;
+        self.dispatch.moorings.retain(|id, _| berths.contains_key(id));
         self.log_settled(journal);
         let after = journal.append(record::kind::END, |_| {}).end();
         self.expel(&format!("vhost '{name}' is deleted"), after, out, |s| s.vhost == Some(id));

@@ -198,6 +198,7 @@ impl Broker {
         let own = due.key(&due.items[0]);
         let keys: Vec<&[u8]> = std::iter::once(own).chain(keys.iter().map(Vec::as_slice)).collect();
         let message = Heading::new(&keys, due.head(&due.items[0]));
+        let message = message.named(due.topic(&due.items[0]));
         let reach = self.reach_from_delay(exchange, &message);
         if reach.nowhere {
             self.unroutable += 1;

@@ -86,6 +86,7 @@ impl Broker {
     ) -> Option<Time> {
         self.pass_time(now);
         self.retry();
+        self.turn_tides(journal, out);
         let ms = self.now.millis();
         while let Some((due, queue)) = self.timers.first().copied()
             && due <= ms
@@ -106,7 +107,8 @@ impl Broker {
             }
             self.arm(queue);
         }
-        self.timers.first().map(|(ms, _)| Time(ms.saturating_mul(1000)))
+        let next = [self.timers.first().map(|(ms, _)| *ms), self.tides.first().map(|(ms, _)| *ms)];
+        next.into_iter().flatten().min().map(|ms| Time(ms.saturating_mul(1000)))
     }
 
     fn is_forsaken(&self, queue: QueueId, now: u64) -> bool {

@@ -29,13 +29,14 @@ impl Broker {
     ) {
         self.end_subscriptions(session, None, journal, out);
         self.give_back(session, None, journal);
+        self.leave_berth(session, journal, out);
         let Some(s) = self.dispatch.sessions.remove(&session) else { return };
         for queue in s.owned {
             self.drop_queue(queue, journal, out);
         }
     }
 
-    fn end_subscriptions(
+    pub(super) fn end_subscriptions(
         &mut self,
         session: SessionId,
         lane: Option<Lane>,
@@ -54,7 +55,12 @@ impl Broker {
     }
 
     /// Everything that the strand (or the session) holds goes back to its place.
-    fn give_back(&mut self, session: SessionId, lane: Option<Lane>, journal: &mut impl Journal) {
+    pub(super) fn give_back(
+        &mut self,
+        session: SessionId,
+        lane: Option<Lane>,
+        journal: &mut impl Journal,
+    ) {
         let Some(s) = self.dispatch.sessions.get_mut(&session) else { return };
         let leases = &self.dispatch.leases;
         let on_lane = |id: &LeaseId| {

@@ -4,6 +4,7 @@
 mod administer;
 mod arguments;
 mod backlog;
+mod berths;
 mod bindings;
 mod bound;
 mod copies;
@@ -40,10 +41,11 @@ mod vhosts;
 use crate::change::Change;
 use crate::dice::Dice;
 use crate::dispatch::{Desk, Dispatch, Finder, SessionState};
-use crate::id::{PageId, QueueId};
+use crate::id::{BerthId, PageId, QueueId};
 use crate::journal::{Effect, Effects, Io, Journal};
 use crate::ledger::{Ledger, Queue, Store};
 use crate::record::{self};
+pub use berths::Mooring;
 use lockgate_model::{
     Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
 };
@@ -104,6 +106,14 @@ pub struct Counts {
     pub delayed_lost: u64,
     /// Seen before where they were not to come twice.
     pub repeats: u64,
+    /// Clients with a berth.
+    pub berths: u64,
+    /// Those of them that are away.
+    pub away: u64,
+    /// What clients with berths want to hear.
+    pub interests: u64,
+    /// Under keys longer than others can be told, and kept from them.
+    pub uncrossed: u64,
 }
 
 /// The broker.
@@ -135,6 +145,7 @@ pub struct Broker {
     /// What is stored and not committed, of queues that care, in the order of the log.
     unsure: VecDeque<sure::Unsure>,
     delayed_lost: u64,
+    uncrossed: u64,
     repeats: u64,
     /// What repeats must wait for: as far as the log says what was seen.
     marked: u64,
@@ -142,6 +153,8 @@ pub struct Broker {
     now: Time,
     /// When queues want to be looked at, in milliseconds.
     timers: BTreeSet<(u64, QueueId)>,
+    /// When berths whose clients are away want to be looked at.
+    tides: BTreeSet<(u64, BerthId)>,
     /// Ends of subscriptions to be told when the command is answered.
     farewells: Vec<Effect>,
     /// Bindings that wait for the disk.
@@ -191,6 +204,8 @@ impl Broker {
             unsure: VecDeque::new(),
             now: Time::default(),
             timers: BTreeSet::new(),
+            tides: BTreeSet::new(),
+            uncrossed: 0,
             farewells: Vec::new(),
             reminders: Vec::new(),
             grouped: None,
@@ -237,11 +252,17 @@ impl Broker {
             Command::Flow { lane, active } => self.flow(session, lane, active),
             Command::Leave(lane) => self.leave(session, lane, journal, out),
             Command::Gone => self.gone(session, journal, out),
-            Command::PublishOnce { .. }
-            | Command::Release { .. }
-            | Command::Received { .. }
-            | Command::Completed(_)
-            | Command::Depart { .. } => {}
+            Command::PublishOnce { lane, run, marks, confirm } => {
+                self.publish_once(session, lane, &run, &marks, confirm, journal, out);
+            }
+            Command::Release { lane, marks, confirm } => {
+                self.release_marks(session, lane, &marks, confirm, journal, out);
+            }
+            Command::Received { lane, lease, from, marks, confirm } => {
+                self.received(session, lane, lease, from, &marks, confirm, journal, out);
+            }
+            Command::Completed(marks) => self.completed(session, &marks, journal),
+            Command::Depart { will, lasting } => self.depart(session, will, lasting, journal),
         }
         out.events.append(&mut self.farewells);
     }
@@ -262,9 +283,9 @@ impl Broker {
         let answered = match request {
             Request::Open { vhost, user } => self.open(asker.session, &vhost, user),
             Request::OpenLane => self.open_lane(asker.session, asker.lane),
-            Request::Attach(_) | Request::Follow(_) | Request::Unfollow(_) => {
-                Err(Refusal::Stopping)
-            }
+            Request::Attach(wish) => self.attach(asker, *wish, journal, out),
+            Request::Follow(wishes) => self.follow(asker.session, wishes, journal, out),
+            Request::Unfollow(filters) => self.unfollow(asker.session, filters, journal, out),
             Request::DeclareExchange(spec) => self.declare_exchange(asker.session, spec, journal),
             Request::FindExchange(name) => self.find_exchange(asker.session, &name),
             Request::DeleteExchange { name, if_unused } => {
@@ -427,6 +448,10 @@ impl Broker {
             delayed: delayed.map(|q| q.line.live()).sum(),
             delayed_lost: self.delayed_lost,
             repeats: self.repeats,
+            berths: self.ledger.berths.len() as u64,
+            away: (self.ledger.berths.len() - self.dispatch.moorings.len()) as u64,
+            interests: self.ledger.berths.values().map(|b| b.interests.len() as u64).sum(),
+            uncrossed: self.uncrossed,
             resident: self.resident,
             unroutable: self.unroutable,
             expired: self.expired,

@@ -31,10 +31,10 @@ pub(super) struct Placed {
 }
 
 /// Where messages go.
-struct Steered {
+pub(super) struct Steered {
     reach: Reach,
     /// The end of those that go there.
-    end: usize,
+    pub end: usize,
     /// What to give to the queues in place of the one message.
     stripped: Option<Arc<Run>>,
 }
@@ -53,6 +53,7 @@ impl Broker {
     ) -> bool {
         let Some(state) = self.dispatch.sessions.get_mut(&session) else { return false };
         let Some(vhost) = state.vhost else { return false };
+        let berth = state.berth;
         if state.lane(lane).broken {
             return false;
         }
@@ -60,7 +61,7 @@ impl Broker {
         let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
         let mut at = 0;
         while at < run.items.len() {
-            let Steered { reach, end, stripped } = match self.steer(vhost, run, at) {
+            let Steered { mut reach, end, stripped } = match self.steer(vhost, run, at) {
                 Ok(steered) => steered,
                 Err(why) => {
                     flush(&mut confirms, session, lane, out);
@@ -71,7 +72,11 @@ impl Broker {
                     return false;
                 }
             };
+            if let Some(berth) = berth {
+                self.spare(berth, run, &run.items[at], &mut reach);
+            }
             let end = self.equals(&reach.queues, run, at, end);
+            self.uncrossed += if reach.uncrossed { (end - at) as u64 } else { 0 };
             if reach.nowhere {
                 self.unrouted(session, lane, run, (at, end), confirm, out);
             }
@@ -90,6 +95,20 @@ impl Broker {
         all
     }
 
+    /// Sends on what was steered and nobody waits for.
+    pub(super) fn send_on(
+        &mut self,
+        steered: &Steered,
+        run: &Arc<Run>,
+        at: usize,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        let Steered { reach, end, stripped } = steered;
+        self.unroutable += if reach.nowhere { (end - at) as u64 } else { 0 };
+        self.send(reach, run, stripped.as_ref(), (at, *end), journal, out);
+    }
+
     /// Whether all of a run could be published.
     pub(super) fn check_routes(
         &mut self,
@@ -106,7 +125,12 @@ impl Broker {
     }
 
     /// Where the items from `at` on go, as many as go alike.
-    fn steer(&mut self, vhost: VhostId, run: &Arc<Run>, at: usize) -> Result<Steered, Refusal> {
+    pub(super) fn steer(
+        &mut self,
+        vhost: VhostId,
+        run: &Arc<Run>,
+        at: usize,
+    ) -> Result<Steered, Refusal> {
         let reach = self.route(vhost, run, at)?;
         if suspected(run.head(&run.items[at])) {
             let Copies { keys, stripped } = copies(run, at)?;
@@ -279,7 +303,7 @@ impl Broker {
         if let Some(desk) = self.dispatch.desks.get_mut(&queue) {
             desk.came(&q.line, first, to_number);
         }
-        if let Some(l) = logged.filter(|_| q.rules.kind == Kind::Quorum) {
+        if let Some(l) = logged.filter(|_| q.is_careful(&run.items[from])) {
             let after = l.place.end();
             self.wait_for_commit(Unsure { after, queue, from: first, to: to_number });
         }
@@ -334,7 +358,9 @@ impl Broker {
 fn alike(run: &Run, at: usize) -> usize {
     let first = &run.items[at];
     let same = |i: &&Item| {
-        i.origin == first.origin && i.persistent == first.persistent && !suspected(run.head(i))
+        i.origin == first.origin
+            && (i.persistent, i.exact, i.retain) == (first.persistent, first.exact, first.retain)
+            && !suspected(run.head(i))
     };
     at + run.items[at..].iter().take_while(same).count()
 }

@@ -79,7 +79,7 @@ impl Broker {
         Ok(self.make_queue(session, vhost, spec, journal))
     }
 
-    fn make_queue(
+    pub(super) fn make_queue(
         &mut self,
         session: SessionId,
         vhost: VhostId,

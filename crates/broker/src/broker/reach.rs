@@ -2,6 +2,7 @@
 //! and end at queues; among them those that exchanges own, to hold back or to remember.
 
 use super::Broker;
+use super::berths::{keep_short, sift};
 use super::publish::Placed;
 use super::repeats::Mark;
 use crate::dice::Dice;
@@ -28,6 +29,8 @@ pub struct Reach {
     pub nowhere: bool,
     /// Every message with the same keys goes there.
     pub lasting: bool,
+    /// Some were left out who cannot be told so long a key.
+    pub uncrossed: bool,
 }
 
 impl Reach {
@@ -41,6 +44,7 @@ impl Reach {
             marks: Vec::new(),
             repeats: false,
             lasting: true,
+            uncrossed: false,
         }
     }
 
@@ -195,6 +199,9 @@ impl Walk<'_> {
             reach.repeats |= had;
             !had
         });
+        sift(self.ledger, &mut queues, message.topic);
+        reach.uncrossed = keep_short(self.ledger, &mut queues, message.key());
+        reach.lasting &= !reach.uncrossed;
         reach.nowhere = queues.is_empty() && reach.delays.is_empty() && !reach.repeats;
         // A map has no order; a route must always be walked alike.
         queues.append(&mut kept);

@@ -143,6 +143,7 @@ impl Broker {
                     s.restore(latest, segments, &arrivals)?;
                 }
             }
+            Record::Marks { berth, deed, marks } => self.apply_marks(berth, deed, &marks),
             Record::Begin | Record::End | Record::Started => {}
         }
         Ok(())
@@ -311,6 +312,7 @@ impl Broker {
             // What somebody held when the process ended waits again.
             self.trim_to_bound(id, journal);
         }
+        self.recover_berths(journal);
     }
 
     /// The last words before an orderly stop: what may have been delivered.
@@ -376,6 +378,7 @@ impl Broker {
                 made(&Change::Bound(Way { source, target, key, arguments }));
             }
         }
+        self.hold_berths(&mut out);
         for q in queues {
             hold(q, self.overdue(q.id), &mut out);
         }

@@ -101,7 +101,7 @@ impl Broker {
         for i in slice.item as usize..(slice.item + slice.count) as usize {
             let (run, item) = (&slice.run, &slice.run.items[i]);
             let (keys, head) = ([run.key(item)], run.head(item));
-            let message = Heading::new(&keys, head);
+            let message = Heading::new(&keys, head).named(run.topic(item));
             let reach = match target {
                 Target::Queue(queue) => self.reach_queues(vec![queue], &message),
                 Target::Exchange(exchange) => self.reach(exchange, &message),

@@ -15,7 +15,7 @@ const ROUTES_MAX: usize = 65_536;
 /// Routes found since the last change.
 #[derive(Debug, Default)]
 pub struct Routes {
-    /// Virtual host, exchange and key, one behind the other -> queues.
+    /// Virtual host, exchange, key and topic, one behind the other -> queues.
     known: HashMap<Box<[u8]>, Arc<[QueueId]>, RandomState>,
     /// Of which state of the ledger they speak.
     epoch: u64,
@@ -37,7 +37,12 @@ impl Broker {
         routes.scratch.extend_from_slice(&vhost.0.to_le_bytes());
         routes.scratch.push(exchange.len() as u8);
         routes.scratch.extend_from_slice(exchange);
+        routes.scratch.extend_from_slice(&(key.len() as u32).to_le_bytes());
         routes.scratch.extend_from_slice(key);
+        // One key may stand for several topics, which not all interests match.
+        if let Some(topic) = run.topic(item) {
+            routes.scratch.extend_from_slice(topic);
+        }
         if let Some(queues) = routes.known.get(&routes.scratch[..]) {
             return Ok(Reach::plain(Arc::clone(queues)));
         }
@@ -66,7 +71,7 @@ impl Broker {
             return Err(Refusal::Internal { name: name.into(), vhost: vhost_name() });
         }
         let exchange = exchange.id;
-        Ok(self.reach(exchange, &Heading::new(&[key], run.head(item))))
+        Ok(self.reach(exchange, &Heading::new(&[key], run.head(item)).named(run.topic(item))))
     }
 
     /// Where item `i` goes by these keys beside its own.

@@ -20,7 +20,8 @@ pub use releasing::Releasing;
 pub use serve::Lot;
 pub use session::{LaneState, SessionState, WINDOW_BYTES};
 
-use crate::id::QueueId;
+use crate::broker::Mooring;
+use crate::id::{BerthId, QueueId};
 use crate::ledger::ById;
 use lockgate_model::{Consumer, Lane, LeaseId, SessionId, Time};
 use slab::Slab;
@@ -30,6 +31,8 @@ use slab::Slab;
 pub struct Dispatch {
     /// Live sessions.
     pub sessions: ById<SessionId, SessionState>,
+    /// Who has which berth.
+    pub moorings: ById<BerthId, Mooring>,
     /// All subscriptions.
     pub subscribers: Slab<Subscriber>,
     /// All that is handed out and not yet settled.

@@ -1,6 +1,6 @@
 //! A live session as the broker sees it.
 
-use crate::id::{QueueId, VhostId};
+use crate::id::{BerthId, QueueId, VhostId};
 use crate::ledger::ById;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
@@ -28,6 +28,8 @@ pub struct SessionState {
     pub leases: HashSet<LeaseId, FixedState>,
     /// Queues exclusive to it.
     pub owned: Vec<QueueId>,
+    /// The berth that it has taken.
+    pub berth: Option<BerthId>,
 }
 
 /// One strand of a session.
@@ -55,6 +57,7 @@ impl SessionState {
             consumers: ById::default(),
             leases: HashSet::default(),
             owned: Vec::new(),
+            berth: None,
         }
     }
 

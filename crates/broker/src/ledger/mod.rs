@@ -2,6 +2,7 @@
 //! alone, so that replaying the log makes the same ledger again.
 
 mod attempts;
+mod berth;
 mod block;
 mod delay;
 mod exchange;
@@ -16,6 +17,7 @@ mod rules;
 mod stream;
 mod window;
 
+pub use berth::{Berth, Hearing, Marks};
 pub use block::{Extent, NUMBER_MAX};
 pub use delay::{delay, turn_round};
 pub use exchange::Exchange;
@@ -30,7 +32,7 @@ pub use stream::{Segment, Stream};
 pub use window::{Digest, Known, Window, flag, number};
 
 use crate::change::Change;
-use crate::id::{ExchangeId, PageId, QueueId, Target, VhostId};
+use crate::id::{BerthId, ExchangeId, PageId, QueueId, Target, VhostId};
 use crate::journal::Journal;
 use crate::route::Table as RouteTable;
 use crate::way::{Way, WayKey};
@@ -47,6 +49,8 @@ pub struct Vhost {
     pub exchanges: HashMap<Name, ExchangeId>,
     /// Its queues.
     pub queues: HashMap<Name, QueueId>,
+    /// Its berths, by client.
+    pub berths: HashMap<Name, BerthId>,
     /// What is noted of it: its description, the kind of queue it makes and so on.
     pub metadata: Table,
     /// Its policies.
@@ -67,6 +71,8 @@ pub struct Ledger {
     pub exchanges: ById<ExchangeId, Exchange>,
     /// By id.
     pub queues: ById<QueueId, Queue>,
+    /// By id.
+    pub berths: ById<BerthId, Berth>,
     /// Users, rights and parameters.
     pub register: Register,
     /// Queues whose rules have just changed: the broker takes them from here.
@@ -108,7 +114,10 @@ impl Ledger {
     /// Makes a change of what is declared. A change that is made already, or whose object is
     /// gone, changes nothing: replay may meet both.
     pub fn apply(&mut self, change: &Change, journal: &mut impl Journal, pages: &mut Vec<PageId>) {
-        self.epoch += 1;
+        // Clients come and go all the time, and nothing goes another way for it.
+        if !matches!(change, Change::BerthTaken(_) | Change::BerthLeft { .. }) {
+            self.epoch += 1;
+        }
         match change {
             Change::VhostMade { id, name } => self.make_vhost(*id, name),
             Change::ExchangeDeclared { vhost, id, spec } => {
@@ -132,10 +141,16 @@ impl Ledger {
             Change::VhostDeleted { id } => {
                 if let Some(v) = self.vhosts.remove(id) {
                     self.vhost_names.remove(&v.name);
+                    v.berths.values().for_each(|id| drop(self.berths.remove(id)));
                     self.register.forget_vhost(&v.name);
                 }
             }
             Change::PolicySet { .. } | Change::PolicyCleared { .. } => self.govern(change),
+            Change::BerthTaken(_)
+            | Change::BerthLeft { .. }
+            | Change::BerthEnded { .. }
+            | Change::Followed { .. }
+            | Change::Unfollowed { .. } => self.moor(change),
             registered => self.register.apply(registered),
         }
     }
@@ -151,6 +166,7 @@ impl Ledger {
             name: name.clone(),
             exchanges: HashMap::new(),
             queues: HashMap::new(),
+            berths: HashMap::new(),
             metadata: Table::default(),
             policies: Policies::default(),
         });
@@ -226,6 +242,9 @@ impl Ledger {
         }
         for (source, key) in &q.inbound {
             self.cut(*source, key);
+        }
+        if let Some(hearing) = &q.hearing {
+            self.forget_hearing(q.vhost, hearing, &q.spec.name);
         }
         q.line.clear(journal, pages);
     }

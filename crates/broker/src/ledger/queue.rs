@@ -1,6 +1,7 @@
 //! A queue: its declaration and its entries.
 
 use super::attempts::Attempts;
+use super::berth::Hearing;
 use super::expiry::Expiry;
 use super::line::{Cursors, Line, Rank};
 use super::manner::Store;
@@ -12,7 +13,7 @@ use crate::id::{ExchangeId, PageId, QueueId, VhostId};
 use crate::journal::Journal;
 use crate::way::WayKey;
 use hashbrown::HashSet;
-use lockgate_model::{QueueSpec, SessionId, Stamp};
+use lockgate_model::{Item, QueueSpec, SessionId, Stamp};
 
 /// A queue.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Queue {
     pub owner: Option<SessionId>,
     /// What it is for if an exchange owns it: then it has no name and nobody sees it.
     pub store: Option<Store>,
+    /// What it is for berths, if anything.
+    pub hearing: Option<Hearing>,
     /// What it has had, if it takes nothing twice.
     pub known: Option<Known>,
     /// Its entries.
@@ -58,6 +61,7 @@ impl Queue {
             policies: Applied::default(),
             owner: None,
             store: None,
+            hearing: None,
             known: None,
             line: Line::default(),
             attempts: Attempts::default(),
@@ -109,6 +113,18 @@ impl Queue {
     /// True if it is in the log: what dies with its session never is.
     pub fn is_logged(&self) -> bool {
         self.spec.durable && self.owner.is_none()
+    }
+
+    /// Is an entry delivered only when it is committed? What is delivered once is: else another
+    /// one could come under its number, which is all that its subscriber knows it by.
+    pub fn is_careful(&self, item: &Item) -> bool {
+        let once = item.exact && matches!(self.hearing, Some(Hearing::Settling(_)));
+        self.rules.kind == Kind::Quorum || once
+    }
+
+    /// True if it is for a group that nobody is in.
+    pub fn is_forsaken_group(&self) -> bool {
+        matches!(self.hearing, Some(Hearing::Group { members: 0, .. }))
     }
 
     /// Entries there are.

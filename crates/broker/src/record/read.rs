@@ -46,6 +46,7 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::ROLLED => Record::Rolled { queue: QueueId(r.u32()?), ids: r.digests()? },
         kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
+        kind::MARKS => r.mark_deed()?,
         kind::KEPT | kind::CUT | kind::SHELVED => r.of_stream(kind)?,
         _ => return Err(Malformed("unknown kind of record")),
     })
@@ -108,6 +109,10 @@ impl<'a> Reader<'a> {
 
     pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
+    }
+
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        Ok(u16::from_le_bytes(self.array()?))
     }
 
     pub fn u32(&mut self) -> Result<u32, Malformed> {
@@ -252,6 +257,7 @@ impl<'a> Reader<'a> {
             tag::NO_QUEUE => Change::QueueDeleted { id: QueueId(self.u32()?) },
             tag::WAY => Change::Bound(self.way()?),
             tag::NO_WAY => Change::Unbound(self.way()?),
+            other @ tag::BERTH..=tag::BERTH_LEFT => self.moored(other)?,
             other => self.registered(other)?,
         })
     }

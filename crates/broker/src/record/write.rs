@@ -43,6 +43,11 @@ pub fn write_change(change: &Change, out: &mut Vec<u8>) {
         }
         Change::Bound(way) => write_way(tag::WAY, way, out),
         Change::Unbound(way) => write_way(tag::NO_WAY, way, out),
+        Change::BerthTaken(_)
+        | Change::BerthLeft { .. }
+        | Change::BerthEnded { .. }
+        | Change::Followed { .. }
+        | Change::Unfollowed { .. } => super::berths::write(change, out),
         registered => super::register::write(registered, out),
     }
 }

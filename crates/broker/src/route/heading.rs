@@ -8,6 +8,8 @@ use std::cell::OnceCell;
 pub struct Heading<'a> {
     /// Its routing key, and those of its copies.
     pub keys: &'a [&'a [u8]],
+    /// Its topic, if its publisher named one.
+    pub topic: Option<&'a [u8]>,
     /// Its property list.
     pub head: &'a [u8],
     headers: OnceCell<Table>,
@@ -16,7 +18,12 @@ pub struct Heading<'a> {
 impl<'a> Heading<'a> {
     /// A message with these keys (its own first) and this property list.
     pub fn new(keys: &'a [&'a [u8]], head: &'a [u8]) -> Heading<'a> {
-        Heading { keys, head, headers: OnceCell::new() }
+        Heading { keys, topic: None, head, headers: OnceCell::new() }
+    }
+
+    /// The same, of a topic.
+    pub fn named(self, topic: Option<&'a [u8]>) -> Heading<'a> {
+        Heading { topic, ..self }
     }
 
     /// Its own routing key.
