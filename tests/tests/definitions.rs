@@ -143,6 +143,46 @@ async fn imported_users_come_in_with_their_old_passwords_and_only_where_they_may
     assert!(!comes_in(&broker, "nowhere", "n", "/").await);
 }
 
+/// The keys of SCRAM of each user of an export that has any.
+fn keys(export: &Json) -> Vec<(String, String)> {
+    let users = export["users"].as_array().unwrap().iter();
+    let of = |user: &Json| {
+        Some((user["name"].as_str()?.to_owned(), user.get("scram_sha_256")?.to_string()))
+    };
+    users.filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn who_told_a_password_has_keys_that_move_along_and_outlive_the_hash_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(Options::default());
+    let users = json!({"users": [
+        {"name": "told", "password": "t", "tags": ""},
+        {"name": "hashed", "tags": "", "password_hash": "A".repeat(48)},
+    ]});
+    let told = file(&folder, &users);
+    assert_eq!(definitions(broker.data(), &["import", &told]).0, 0);
+    let first = export(broker.data());
+    let names: Vec<String> = keys(&first).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["guest", "told"], "of a hash there are none");
+    broker.kill();
+    let broker = broker.again();
+    assert_eq!(keys(&export(broker.data())), keys(&first), "after kill -9");
+    // RabbitMQ gives the hash back without them.
+    let mut theirs = first.clone();
+    for user in theirs["users"].as_array_mut().unwrap() {
+        user.as_object_mut().unwrap().remove("scram_sha_256");
+    }
+    for again in [&theirs, &users] {
+        assert_eq!(definitions(broker.data(), &["import", &file(&folder, again)]).0, 0);
+        assert_eq!(keys(&export(broker.data())), keys(&first));
+    }
+    let other = Broker::start(Options::default());
+    let ours = file(&folder, &first);
+    assert_eq!(definitions(other.data(), &["import", &ours]).0, 0);
+    assert_eq!(keys(&export(other.data())), keys(&first), "they move along");
+}
+
 async fn waiting(client: &Client, queue: &str) -> u32 {
     let arguments = QueueDeclareArguments::new(queue).passive(true).finish();
     soon(client.channel.queue_declare(arguments)).await.unwrap().unwrap().1

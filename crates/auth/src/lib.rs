@@ -5,6 +5,7 @@
 
 mod password;
 mod rights;
+pub mod scram;
 mod users;
 
 pub use password::PasswordHash;

@@ -172,6 +172,8 @@ mod tag {
     pub const INTEREST: u8 = 23;
     pub const NO_INTEREST: u8 = 24;
     pub const BERTH_LEFT: u8 = 25;
+    /// As `USER`, with the keys of SCRAM behind it.
+    pub const USER_WITH_KEYS: u8 = 40;
 }
 
 /// What each of `entries` entries counts of a record's weight: never nothing, or a

@@ -7,6 +7,7 @@
 mod article;
 mod object;
 mod read;
+mod secrets;
 mod value;
 mod write;
 

@@ -2,10 +2,10 @@
 
 use crate::article::{Article, Trouble};
 use crate::object::Object;
-use crate::value;
+use crate::{secrets, value};
 use lockgate_model::{
-    ApplyTo, Binding, Destination, ExchangeKind, ExchangeSpec, Hash, Hashing, Name, Order,
-    Parameter, Permission, Policy, QueueSpec, Table, Tier, TopicPermission, User, Value, VhostSpec,
+    ApplyTo, Binding, Destination, ExchangeKind, ExchangeSpec, Hashing, Name, Order, Parameter,
+    Permission, Policy, QueueSpec, Table, Tier, TopicPermission, User, Value, VhostSpec,
 };
 use serde_json::{Map, Value as Json};
 use std::fmt;
@@ -184,39 +184,15 @@ impl Reader<'_> {
     }
 
     fn user(&self, o: Object<'_>) -> Read {
-        let hashing = match o.optional_text("hashing_algorithm")? {
-            None => self.hashing,
-            Some("rabbit_password_hashing_sha256") => Hashing::Sha256,
-            Some("rabbit_password_hashing_sha512") => Hashing::Sha512,
-            Some("rabbit_password_hashing_md5") => Hashing::Md5,
-            Some(other) => return Err(format!("hashing algorithm '{other}' is not known")),
-        };
         let tags = match o.words("tags")? {
             Some(tags) => tags,
             None if o.get("administrator").is_none() => return Err("`tags` is missing".into()),
             None if o.flag("administrator", false)? => vec!["administrator".into()],
             None => Vec::new(),
         };
-        let text = o.optional_text("password_hash")?;
-        if text.is_some() && o.optional_text("password")?.is_some() {
-            return Err("both `password` and `password_hash` are given".into());
-        }
-        let bytes = value::unbase64(text.unwrap_or_default());
-        let bytes = bytes.ok_or("`password_hash` is no base64")?;
-        let wanted = match hashing {
-            Hashing::Sha256 => 36,
-            Hashing::Sha512 => 68,
-            Hashing::Md5 => 20,
-        };
-        if !bytes.is_empty() && bytes.len() != wanted {
-            return Err(format!(
-                "`password_hash` has {} bytes, and its algorithm makes {wanted}",
-                bytes.len()
-            ));
-        }
+        let (hash, scram) = (secrets::hash(o, self.hashing)?, secrets::scram(o)?);
         let limits = value::table(&o.object("limits")?)?;
-        let hash = Hash { hashing, bytes };
-        Ok(Order::SetUser(User { name: o.name("name")?, hash, tags, limits }))
+        Ok(Order::SetUser(User { name: o.name("name")?, hash, scram, tags, limits }))
     }
 
     fn vhost(&self, o: Object<'_>) -> Read {

@@ -1,9 +1,10 @@
 //! Writing: what there is, as RabbitMQ would export it.
 
-use crate::value::{base64, json, json_table, text};
+use crate::secrets;
+use crate::value::{json, json_table, text};
 use lockgate_model::{
-    Binding, Destination, ExchangeSpec, Hashing, Holdings, Parameter, Policy, QueueSpec, Tier,
-    User, Value, VhostSpec,
+    Binding, Destination, ExchangeSpec, Holdings, Parameter, Policy, QueueSpec, Tier, User, Value,
+    VhostSpec,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -105,19 +106,14 @@ fn of_one(all: &Holdings, v: &VhostSpec, product: Product<'_>) -> Json {
 }
 
 fn user(user: &User) -> Json {
-    let hashing = match user.hash.hashing {
-        Hashing::Sha256 => "rabbit_password_hashing_sha256",
-        Hashing::Sha512 => "rabbit_password_hashing_sha512",
-        Hashing::Md5 => "rabbit_password_hashing_md5",
-    };
     let tags: Vec<&str> = user.tags.iter().map(|tag| tag.as_str()).collect();
-    json!({
+    let mut all = json!({
         "name": &*user.name,
-        "password_hash": base64(&user.hash.bytes),
-        "hashing_algorithm": hashing,
         "tags": tags,
         "limits": json_table(&user.limits),
-    })
+    });
+    secrets::write(&user.hash, user.scram.as_ref(), &mut all);
+    all
 }
 
 fn vhost(all: &Holdings, v: &VhostSpec) -> Json {

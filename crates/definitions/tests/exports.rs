@@ -2,7 +2,7 @@
 //! `interop/definitions`) is read without a loss, and written again as it was.
 
 use lockgate_definitions::{Product, Trouble, read, write};
-use lockgate_model::{Holdings, Order};
+use lockgate_model::{Holdings, Order, Scram};
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
@@ -132,6 +132,21 @@ fn our_export_of_one_virtual_host_says_what_the_whole_one_says_of_it() {
     };
     assert_eq!(sorted(again), sorted(part));
     assert!(!text.contains("\"vhost\""), "its objects name no virtual host");
+}
+
+#[test]
+fn keys_of_scram_come_out_again() {
+    let theirs = read(vector("rabbitmq-3.10-estate").as_bytes(), None).unwrap();
+    let mut all = obeyed(theirs.items.into_iter().map(|item| item.order));
+    let text = write(&all, None, PRODUCT).unwrap();
+    assert!(!text.contains("scram"), "a user without keys is as RabbitMQ's are");
+    let salt = b"salt"[..].into();
+    let keys = Scram { salt, iterations: 4096, stored: [1; 32], server: [2; 32] };
+    all.users[0].scram = Some(keys);
+    let text = write(&all, None, PRODUCT).unwrap();
+    let again = read(text.as_bytes(), None).unwrap();
+    assert_eq!(again.bad, []);
+    assert_eq!(obeyed(again.items.into_iter().map(|item| item.order)).users, all.users);
 }
 
 proptest! {

@@ -93,6 +93,33 @@ fn hashes_are_what_the_file_or_its_age_says() {
 }
 
 #[test]
+fn keys_of_scram_are_whole_or_none() {
+    let key = format!("{}=", "A".repeat(43));
+    let good = format!(
+        r#"{{"salt": "c2FsdA==", "iterations": 4096, "stored_key": "{key}", "server_key": "{key}"}}"#
+    );
+    let user = |more: &str, keys: &str| {
+        format!(r#"{{"users": [{{"name": "u", "tags": ""{more}, "scram_sha_256": {keys}}}]}}"#)
+    };
+    assert!(matches!(&orders(&user("", &good))[..], [Order::SetUser(u)] if u.scram.is_some()));
+    assert!(matches!(&orders(&user("", "null"))[..], [Order::SetUser(u)] if u.scram.is_none()));
+    for (from, to, what) in [
+        ("c2FsdA==", "", "salt"),
+        ("c2FsdA==", "?", "salt"),
+        ("4096", "4095", "iterations"),
+        ("4096", "4294967296", "iterations"),
+        ("AAA=\", \"server", "AA==\", \"server", "stored_key"),
+        ("server_key", "server", "server_key"),
+    ] {
+        let why = format!("user 'u': `{what}` of `scram_sha_256` is missing or of no use");
+        assert_eq!(bad(&user("", &good.replace(from, to))), [why], "{from}");
+    }
+    assert_eq!(bad(&user("", "\"key\"")).len(), 1);
+    let why = ["user 'u': both `password` and `scram_sha_256` are given"];
+    assert_eq!(bad(&user(r#", "password": "p""#, &good)), why);
+}
+
+#[test]
 fn older_exports_say_the_same_otherwise() {
     let text = r#"{
         "users": [

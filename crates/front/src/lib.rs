@@ -9,15 +9,16 @@
 //!                         tick()  (time)
 //! ```
 
+mod login;
 mod output;
 #[cfg(feature = "script")]
 pub mod script;
 
+pub use login::{Login, Mechanism, Memo, Naming, Proof, Verdict};
 pub use output::{Output, WriteBuffer};
 
 use bytes::Bytes;
-use lockgate_model::{Event, Name, Time};
-use std::fmt;
+use lockgate_model::{Event, Time};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -75,37 +76,6 @@ pub trait Session: Send {
 
     /// The broker is going down: say so as the protocol does, and close.
     fn stop(&mut self, now: Time, out: &mut Output);
-}
-
-/// A peer's request to be let in.
-#[derive(Clone)]
-pub struct Login {
-    /// Who it says it is.
-    pub user: Name,
-    /// What proves it.
-    pub proof: Proof,
-}
-
-/// What proves who a peer is. Never printed.
-#[derive(Clone)]
-pub enum Proof {
-    /// A password in clear text.
-    Password(Vec<u8>),
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Login({}, <secret>)", self.user)
-    }
-}
-
-/// The answer to a login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Let in, under this name.
-    Admitted(Name),
-    /// Not let in. Why is for the log; the peer is told no more than its protocol must.
-    Denied(&'static str),
 }
 
 /// How a connection is to end.

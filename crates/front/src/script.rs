@@ -10,17 +10,19 @@
 //! = the answer to the last request not yet answered
 //! ~ an event from the engine
 //! ? login USER                                        @ admit USER, @ deny WHY
+//! ? opening MECHANISM DATA, ? answer MEMO DATA        @ challenge MEMO DATA, @ prove USER DATA
 //! + 10s passes (ms, s, m)                             * stop
 //! x how the connection ends                           # a remark
 //! ```
 
+mod door;
 mod feed;
 mod print;
 mod words;
 
-use crate::{Cause, Front, Login, Output, Peer, Session, Verdict};
+use crate::{Cause, Front, Output, Peer, Session};
 use bytes::{Bytes, BytesMut};
-use lockgate_model::{Command, Event, Lane, Name, Ticket, Time};
+use lockgate_model::{Command, Event, Lane, Ticket, Time};
 pub use print::command as lines;
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -144,12 +146,7 @@ impl<'t> Player<'t> {
                 self.tell(event);
             }
             "@" => {
-                let verdict = match rest.split_once(' ') {
-                    Some(("admit", user)) => Verdict::Admitted(Name::from(user)),
-                    Some(("deny", _)) => Verdict::Denied("wrong password"),
-                    _ => return Err("neither admit nor deny".into()),
-                };
-                self.session.admitted(verdict, now, &mut self.out);
+                self.session.admitted(door::verdict(rest)?, now, &mut self.out);
             }
             "+" => self.pass(feed::duration(rest)?)?,
             "*" => self.session.stop(now, &mut self.out),
@@ -210,8 +207,8 @@ impl<'t> Player<'t> {
             }
             self.given.extend(print::command(&command).into_iter().map(|l| format!("! {l}")));
         }
-        if let Some(Login { user, .. }) = self.out.login.take() {
-            self.given.push_back(format!("? login {user}"));
+        if let Some(login) = self.out.login.take() {
+            self.given.push_back(format!("? {}", door::login(&login)));
         }
         let bytes = self.out.bytes.take();
         self.given.extend(self.tongue.hear(&bytes).into_iter().map(|l| format!("< {l}")));

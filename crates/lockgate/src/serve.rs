@@ -54,8 +54,8 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
         .map_err(|e| Fault::directory(format!("no socket for operators: {e}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), files, "serving");
     print(&banner::banner(&bound(&server), &data.shown()))?;
-    let accounts = engine.clone();
-    let door = Arc::new(Door::new(&config.auth, move || accounts.accounts()));
+    let (accounts, secret) = (engine.clone(), random()?);
+    let door = Arc::new(Door::new(&config.auth, secret, move || accounts.accounts()));
     let run = server.run(engine.clone(), door, clock, shutdown);
     let stopped = runtime.block_on(run).map_err(|e| Fault::other(format!("cannot serve: {e}")))?;
     drop(office);

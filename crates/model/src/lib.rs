@@ -28,8 +28,8 @@ pub use event::{Alarm, Answer, CancelCause, Delivery, Event, Got};
 pub use id::{Consumer, Lane, LeaseId, SessionId, Ticket};
 pub use name::Name;
 pub use order::{
-    ApplyTo, Hash, Hashing, Holdings, Order, Parameter, Permission, Policy, Tier, TopicPermission,
-    User, VhostSpec,
+    ApplyTo, Hash, Hashing, Holdings, Order, Parameter, Permission, Policy, Scram, Tier,
+    TopicPermission, User, VhostSpec,
 };
 pub use properties::{Glance, Properties};
 pub use refusal::{Deed, Object, Refusal, Verb};

@@ -93,6 +93,26 @@ impl fmt::Debug for Hash {
     }
 }
 
+/// What SCRAM-SHA-256 (RFC 5802, RFC 7677) goes by: made of a password, from which it cannot be
+/// had back. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Scram {
+    /// Of the password's own.
+    pub salt: Bytes,
+    /// How often the password was hashed.
+    pub iterations: u32,
+    /// `StoredKey`: what a client's proof is held against.
+    pub stored: [u8; 32],
+    /// `ServerKey`: what proves to a client who the broker is.
+    pub server: [u8; 32],
+}
+
+impl fmt::Debug for Scram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scram(<secret>)")
+    }
+}
+
 /// A user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct User {
@@ -100,6 +120,8 @@ pub struct User {
     pub name: Name,
     /// Its password's hash.
     pub hash: Hash,
+    /// What else is known of its password. None where nobody has told the password itself.
+    pub scram: Option<Scram>,
     /// What it may do beside its permissions: `administrator`, `monitoring` and so on.
     pub tags: Vec<Name>,
     /// `max-connections` and `max-channels`.

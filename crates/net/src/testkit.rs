@@ -2,7 +2,10 @@
 //! doorkeeper who knows one password. Says nothing about any real protocol.
 
 use crate::{Engine, Port};
-use lockgate_front::{Cause, Close, Front, Login, Output, Peer, Proof, Received, Session, Verdict};
+use lockgate_front::{
+    Cause, Close, Front, Login, Mechanism, Memo, Naming, Output, Peer, Proof, Received, Session,
+    Verdict,
+};
 use lockgate_model::{Command, Consumer, Delivery, Event, Lane, Request, Run, Stamp, Ticket, Time};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,6 +29,7 @@ impl Front for LineFront {
             over: false,
             deaf_to_stop: false,
             patient: false,
+            memo: None,
             calls: 0,
         })
     }
@@ -40,6 +44,8 @@ struct Lines {
     deaf_to_stop: bool,
     /// A denied peer may try again.
     patient: bool,
+    /// Of a challenge that is not answered yet.
+    memo: Option<Memo>,
     /// Calls of `receive` with bytes.
     calls: usize,
 }
@@ -60,6 +66,20 @@ impl Lines {
                     user: first.unwrap_or_default().into(),
                     proof: Proof::Password(words.next().unwrap_or_default().into()),
                 });
+            }
+            "open" => {
+                self.awaits = true;
+                let mechanism = Mechanism::ScramSha256;
+                let data = first.unwrap_or_default().into();
+                let proof = Proof::Opening { mechanism, naming: Naming::User, data };
+                out.login = Some(Login { user: "talker".into(), proof });
+            }
+            "answer" => {
+                self.awaits = true;
+                let memo = self.memo.take().unwrap_or(Memo(Vec::new()));
+                let data = first.unwrap_or_default().into();
+                out.login =
+                    Some(Login { user: "talker".into(), proof: Proof::Answer { memo, data } });
             }
             "echo" => say(out, line.get(5..).unwrap_or_default()),
             "calls" => say(out, &self.calls.to_string()),
@@ -148,7 +168,13 @@ impl Session for Lines {
     fn admitted(&mut self, verdict: Verdict, _now: Time, out: &mut Output) {
         self.awaits = false;
         match verdict {
-            Verdict::Admitted(user) => say(out, &format!("welcome {user}")),
+            Verdict::Admitted(user) | Verdict::Proven { user, .. } => {
+                say(out, &format!("welcome {user}"));
+            }
+            Verdict::Challenge { memo, .. } => {
+                self.memo = Some(memo);
+                say(out, "who?");
+            }
             Verdict::Denied(why) => {
                 say(out, "denied");
                 if !self.patient {
@@ -189,8 +215,14 @@ impl Session for Lines {
 
 /// Lets in who says `secret`.
 pub fn door(login: Login, _peer: &Peer) -> Verdict {
-    let Proof::Password(password) = &login.proof;
-    if password == b"secret" { Verdict::Admitted(login.user) } else { Verdict::Denied("wrong") }
+    match login.proof {
+        Proof::Password(password) if password == b"secret" => Verdict::Admitted(login.user),
+        Proof::Opening { data, .. } => Verdict::Challenge { memo: Memo(data), data: b"who".into() },
+        Proof::Answer { memo, data } if memo.0 == data => {
+            Verdict::Proven { user: login.user, vhost: None, data: b"you".into() }
+        }
+        _ => Verdict::Denied("wrong"),
+    }
 }
 
 /// An engine that notes what it is told and tells what the test says.

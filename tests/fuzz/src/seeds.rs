@@ -28,12 +28,18 @@ fn main() -> std::io::Result<()> {
     written += mqtt(here)?;
     write(here, "session", "hello", b"\0AMQP\x00\x00\x09\x01")?;
     write(here, "session", "publish", &publish())?;
+    write(here, "scram", "rfc-7677", SCRAM)?;
     #[allow(clippy::print_stdout)] // what a command line tool is for
     {
         println!("{written} vectors");
     }
     Ok(())
 }
+
+/// RFC 7677, 3.
+const SCRAM: &[u8] = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO\n\
+    c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+    p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
 
 /// MQTT's vectors, with a byte in front that says the version and the side.
 fn mqtt(here: &Path) -> std::io::Result<usize> {

@@ -1,4 +1,5 @@
-//! Users, rights, policies and parameters in records: tags 8 to 19 of a `Made`.
+//! Users, rights, policies and parameters in records: tags 8 to 19 of a `Made`, and 40 for a
+//! user whose keys of SCRAM are known.
 
 use super::put::{put_bytes, put32, put64};
 use super::read::Reader;
@@ -6,7 +7,7 @@ use super::{Change, tag};
 use crate::id::VhostId;
 use bytes::Bytes;
 use lockgate_model::{
-    ApplyTo, Hash, Hashing, Malformed, Name, Parameter, Permission, Policy, Table, Tier,
+    ApplyTo, Hash, Hashing, Malformed, Name, Parameter, Permission, Policy, Scram, Table, Tier,
     TopicPermission, User, Value,
 };
 
@@ -73,7 +74,7 @@ fn put_optional(name: Option<&Name>, out: &mut Vec<u8>) {
 }
 
 fn write_user(user: &User, out: &mut Vec<u8>) {
-    out.push(tag::USER);
+    out.push(if user.scram.is_some() { tag::USER_WITH_KEYS } else { tag::USER });
     put_bytes(out, user.name.as_bytes());
     let at = HASHINGS.iter().position(|h| *h == user.hash.hashing);
     out.push(at.unwrap_or_default() as u8);
@@ -81,6 +82,12 @@ fn write_user(user: &User, out: &mut Vec<u8>) {
     put32(out, user.tags.len() as u32);
     user.tags.iter().for_each(|tag| put_bytes(out, tag.as_bytes()));
     user.limits.encode(out);
+    if let Some(keys) = &user.scram {
+        put_bytes(out, &keys.salt);
+        put32(out, keys.iterations);
+        out.extend_from_slice(&keys.stored);
+        out.extend_from_slice(&keys.server);
+    }
 }
 
 fn write_policy(vhost: VhostId, tier: Tier, policy: &Policy, at: u64, out: &mut Vec<u8>) {
@@ -104,6 +111,10 @@ impl Reader<'_> {
             }
             tag::NO_VHOST => Change::VhostDeleted { id: VhostId(self.u32()?) },
             tag::USER => Change::UserSet(self.user()?),
+            tag::USER_WITH_KEYS => {
+                let user = self.user()?;
+                Change::UserSet(User { scram: Some(self.keys()?), ..user })
+            }
             tag::NO_USER => Change::UserDeleted(self.name()?),
             tag::PERMISSION => Change::PermissionSet(Permission {
                 user: self.name()?,
@@ -168,7 +179,13 @@ impl Reader<'_> {
         let hash = Hash { hashing, bytes: Bytes::copy_from_slice(self.bytes()?) };
         let count = self.count(4)?;
         let tags = (0..count).map(|_| self.name()).collect::<Result<_, Malformed>>()?;
-        Ok(User { name, hash, tags, limits: self.table()? })
+        Ok(User { name, hash, tags, limits: self.table()?, ..User::default() })
+    }
+
+    fn keys(&mut self) -> Result<Scram, Malformed> {
+        let salt = Bytes::copy_from_slice(self.bytes()?);
+        let iterations = self.u32()?;
+        Ok(Scram { salt, iterations, stored: self.array()?, server: self.array()? })
     }
 
     fn policy(&mut self) -> Result<Change, Malformed> {
@@ -201,7 +218,10 @@ mod tests {
             hash: Hash { hashing: Hashing::Md5, bytes: Bytes::from_static(b"\x01\x02") },
             tags: vec!["administrator".into()],
             limits: limits.clone(),
+            ..User::default()
         };
+        let salt = Bytes::from_static(b"salt");
+        let keys = Scram { salt, iterations: 4096, stored: [3; 32], server: [4; 32] };
         let (id, tier) = (VhostId(7), Tier::Operator);
         let value = Value::Table(limits.clone());
         let (component, name): (Name, Name) = ("c".into(), "n".into());
@@ -211,7 +231,7 @@ mod tests {
         vec![
             Change::VhostNoted { id, metadata: limits },
             Change::VhostDeleted { id },
-            Change::UserSet(user),
+            Change::UserSet(user.clone()),
             Change::UserDeleted("u".into()),
             Change::PermissionSet(Permission {
                 user: user_name.clone(),
@@ -242,6 +262,7 @@ mod tests {
                 value,
             }),
             Change::ParameterCleared { vhost: Some(vhost), component, name },
+            Change::UserSet(User { scram: Some(keys), ..user }),
         ]
     }
 
@@ -250,7 +271,7 @@ mod tests {
         for (n, change) in all().into_iter().enumerate() {
             let mut body = Vec::new();
             write_change(&change, &mut body);
-            assert_eq!(usize::from(body[0]), 8 + n, "its tag");
+            assert_eq!(usize::from(body[0]), if n < 12 { 8 + n } else { 40 }, "its tag");
             let Ok(Record::Made(again)) = read(kind::MADE, &body) else { panic!("{change:?}") };
             assert_eq!(again, change);
             for cut in 0..body.len() {
@@ -279,5 +300,9 @@ mod tests {
         let parameter = b"\x12\x01\0\0\0c\x01\0\0\0n\0\0\0\0\0\
             \0\0\0\x24\x05valueF\0\0\0\x19\x0fmax-connectionsl\0\0\0\0\0\0\0\x05";
         assert_eq!(bytes, parameter);
+        bytes.clear();
+        write_change(&all[12], &mut bytes);
+        let keys = [b"\x04\0\0\0salt\0\x10\0\0", &[3; 32][..], &[4; 32]].concat();
+        assert_eq!(bytes, [b"\x28", &user[1..], &keys].concat());
     }
 }

@@ -2,9 +2,8 @@
 //! every right in the virtual hosts of the configuration. From then on the log alone says
 //! who there is, and what the configuration says of a user changes nothing.
 
+use super::secrets;
 use crate::fault::Fault;
-use crate::random;
-use lockgate_auth::PasswordHash;
 use lockgate_config::Config;
 use lockgate_engine::Engine;
 use lockgate_model::{Name, Order, Permission, Time, User};
@@ -35,10 +34,10 @@ pub fn found(
     let accounts = engine.accounts();
     let mut orders = Vec::new();
     let vhosts: Vec<Name> = if accounts.users.is_empty() {
-        let hash = PasswordHash::of(config.auth.default_pass.expose().as_bytes(), random()?).hash();
+        let (hash, scram) = secrets(config.auth.default_pass.expose())?;
         let tags = vec!["administrator".into()];
         let (name, limits) = (user.clone(), Default::default());
-        orders.push(Order::SetUser(User { name, hash, tags, limits }));
+        orders.push(Order::SetUser(User { name, hash, scram, tags, limits }));
         config.vhosts.iter().map(|v| Name::from(v.as_str())).collect()
     } else if founding.had_users && accounts.users.iter().any(|u| u.name == user) {
         founding.fresh.clone()

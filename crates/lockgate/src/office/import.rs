@@ -1,14 +1,13 @@
 //! Taking definitions: each object for itself, in batches that are committed together.
 
-use lockgate_auth::PasswordHash;
+use super::secrets;
 use lockgate_definitions::{Article, Definitions, Item, Trouble};
-use lockgate_engine::{Accounts, Engine};
-use lockgate_model::{Hash, Order, Time};
+use lockgate_engine::Engine;
+use lockgate_model::{Order, Time};
 use serde_json::{Value, json};
 use std::path::Path;
 
 use crate::fault::Fault;
-use crate::random;
 
 /// Orders given at once: the engine does nothing else meanwhile.
 const BATCH: usize = 256;
@@ -65,8 +64,9 @@ pub fn apply(
         let mut articles: Vec<Article> = Vec::with_capacity(BATCH);
         let mut orders = Vec::with_capacity(BATCH);
         for Item { article, mut order, password } in items.by_ref().take(BATCH) {
-            if let (Order::SetUser(user), Some(password)) = (&mut order, password) {
-                user.hash = hashed(&accounts, &user.name, &password)?;
+            if let Order::SetUser(user) = &mut order {
+                let known = accounts.users.iter().find(|known| known.name == user.name);
+                secrets::complete(user, password.as_deref(), known).map_err(|f| f.cause)?;
             }
             articles.push(article);
             orders.push(order);
@@ -83,18 +83,4 @@ pub fn apply(
         }
     }
     Ok(report)
-}
-
-/// A password's hash: the one there is, if it is this password's, so that nothing changes.
-fn hashed(accounts: &Accounts, user: &str, password: &str) -> Result<Hash, String> {
-    if password.is_empty() {
-        return Ok(Hash::default());
-    }
-    let known = accounts.users.iter().find(|u| u.name == user).map(|u| &u.hash);
-    let same = |h: &&Hash| PasswordHash::read(h).is_some_and(|h| h.is_of(password.as_bytes()));
-    if let Some(hash) = known.filter(same) {
-        return Ok(hash.clone());
-    }
-    let salt = random().map_err(|fault| fault.cause)?;
-    Ok(PasswordHash::of(password.as_bytes(), salt).hash())
 }

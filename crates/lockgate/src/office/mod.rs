@@ -13,12 +13,15 @@
 mod call;
 mod founding;
 mod import;
+mod secrets;
 mod serve;
 
 pub use call::run;
 pub use founding::{Founding, found};
 pub use import::{Report, apply, load};
 pub use serve::Office;
+
+use secrets::secrets;
 
 use lockgate_engine::Engine;
 use lockgate_net::Clock;

@@ -21,7 +21,9 @@ where
         let Poll::Ready(verdict) = admission.as_mut().poll(cx) else { return false };
         self.admission = None;
         match verdict {
-            Verdict::Admitted(_) => {
+            // The peer has said nothing yet that costs more than a stranger may.
+            Verdict::Challenge { .. } => {}
+            Verdict::Admitted(_) | Verdict::Proven { .. } => {
                 self.seat.let_in();
                 self.port.get_or_insert_with(|| self.house.engine.connect());
             }

@@ -94,6 +94,47 @@ async fn a_session_that_lets_a_peer_try_again_lets_it_try_no_faster() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_conversation_lets_in_when_it_has_come_to_its_end() {
+    let mut bench = Bench::stranger(4096, Settings::default());
+    bench.send("open sesame\n").await;
+    bench.expect("who?\n").await;
+    assert_eq!(bench.house.roll.enter(100, 1).err(), Some(crate::roll::Full::Unauthenticated));
+    assert_eq!(bench.engine.ports(), 0);
+    bench.send("answer sesame\n").await;
+    bench.expect("welcome talker\n").await;
+    assert_eq!(bench.engine.ports(), 1);
+    assert!(bench.house.roll.enter(100, 1).is_ok());
+    assert_eq!(bench.house.stats.logins_denied.load(Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_comes_to_nothing_is_counted_and_the_next_one_waits() {
+    let mut bench = Bench::stranger(4096, Settings::default());
+    let start = Instant::now();
+    bench.send("patient\nopen sesame\nanswer sesam\n").await;
+    bench.expect("who?\ndenied\n").await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(bench.house.stats.logins_denied.load(Relaxed), 1);
+    bench.send("open sesame\n").await;
+    bench.expect("who?\n").await;
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_is_no_way_to_stay() {
+    let mut bench = Bench::stranger(4096, settings());
+    let start = Instant::now();
+    for _ in 0..9 {
+        bench.send("open sesame\n").await;
+        bench.expect("who?\n").await;
+        tokio::time::sleep(SECOND).await;
+    }
+    assert_eq!(bench.rest().await, "");
+    assert_eq!(start.elapsed().as_secs(), 10);
+    bench.ends(Ending::Handshake).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_was_refused_holds_a_seat_till_it_goes() {
     let mut bench = Bench::stranger(4096, Settings::default());
     bench.send("login joe wrong\n").await;
