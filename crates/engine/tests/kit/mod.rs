@@ -66,6 +66,17 @@ impl Client {
         matches!(ready, Poll::Ready(()))
     }
 
+    /// Submits one command.
+    pub fn submit(&self, command: Command) {
+        self.port.submit(&mut vec![command], NOW);
+    }
+
+    /// What it has been told since it was last asked.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.poll();
+        std::mem::take(&mut self.events)
+    }
+
     /// Waits until it has been told something like this.
     pub fn until(&mut self, told: impl Fn(&Event) -> bool) {
         while !self.events.iter().any(&told) {
