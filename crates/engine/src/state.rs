@@ -416,3 +416,11 @@ impl<D: Disk> State<D> {
         log.close()
     }
 }
+
+/// Whoever works for the state ends with it, also where nobody stopped it in order.
+impl<D: Disk> Drop for State<D> {
+    fn drop(&mut self) {
+        self.desks.librarian.ask([Job::Stop]);
+        self.desks.shelver.ask([Job::Stop]);
+    }
+}

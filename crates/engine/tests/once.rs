@@ -210,7 +210,7 @@ fn run(plan: &Plan) -> Vec<u16> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_message_is_processed_once_whenever_the_power_goes(plan in plan()) {
