@@ -99,6 +99,8 @@ pub enum Cause {
     Denied(String),
     /// Nothing came for too long.
     Silent,
+    /// Another connection has taken its place.
+    Displaced,
     /// The broker goes down or was told to end it.
     Stopped,
 }

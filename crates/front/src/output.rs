@@ -20,6 +20,8 @@ pub struct Output {
     /// Messages that the session dropped by itself since this was last taken: a peer may
     /// not publish them, or cannot take them.
     pub dropped: u64,
+    /// Properties of messages that the session could not say in others' words.
+    pub untold: u64,
     /// Set once: the connection ends when `bytes` are written.
     pub close: Option<Close>,
 }

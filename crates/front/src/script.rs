@@ -73,6 +73,16 @@ pub fn play(
     Ok(cases)
 }
 
+/// What a command wants to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Sort {
+    Published,
+    Released,
+    Received,
+}
+
+type Tickets = HashMap<(Sort, Lane), Vec<Ticket>>;
+
 /// One session, driven as a socket would drive it.
 pub struct Player<'t> {
     session: Box<dyn Session>,
@@ -84,8 +94,8 @@ pub struct Player<'t> {
     given: VecDeque<String>,
     /// Requests without an answer.
     asked: VecDeque<(Lane, Ticket)>,
-    /// Tickets of messages to be confirmed, by lane, in order.
-    tickets: HashMap<Lane, Vec<Ticket>>,
+    /// Tickets of what is to be confirmed, in order.
+    tickets: Tickets,
 }
 
 impl<'t> Player<'t> {
@@ -197,8 +207,16 @@ impl<'t> Player<'t> {
             match &command {
                 Command::Ask { lane, ticket, .. } => self.asked.push_back((*lane, *ticket)),
                 Command::Publish { lane, run, confirm: Some(first) } => {
-                    let tickets = self.tickets.entry(*lane).or_default();
-                    tickets.extend((0..run.items.len() as u64).map(|n| Ticket(first.0 + n)));
+                    self.awaits((Sort::Published, *lane), *first, run.items.len());
+                }
+                Command::PublishOnce { lane, run, confirm, .. } => {
+                    self.awaits((Sort::Published, *lane), *confirm, run.items.len());
+                }
+                Command::Release { lane, marks, confirm } => {
+                    self.awaits((Sort::Released, *lane), *confirm, marks.len());
+                }
+                Command::Received { lane, marks, confirm, .. } => {
+                    self.awaits((Sort::Received, *lane), *confirm, marks.len());
                 }
                 Command::Leave(lane) => {
                     self.asked.retain(|(l, _)| l != lane);
@@ -218,12 +236,18 @@ impl<'t> Player<'t> {
                 Cause::Fault(text) => format!("fault {text}"),
                 Cause::Denied(text) => format!("denied {text}"),
                 Cause::Silent => "silent".to_owned(),
+                Cause::Displaced => "displaced".to_owned(),
                 Cause::Stopped => "stopped".to_owned(),
             };
             let linger = close.linger.as_secs();
             let linger = if linger > 0 { format!(" (linger {linger} s)") } else { String::new() };
             self.given.push_back(format!("x {cause}{linger}"));
         }
+    }
+
+    fn awaits(&mut self, what: (Sort, Lane), first: Ticket, count: usize) {
+        let tickets = self.tickets.entry(what).or_default();
+        tickets.extend((0..count as u64).map(|n| Ticket(first.0 + n)));
     }
 
     fn expect(&mut self, line: &str) -> Result<(), String> {

@@ -5,6 +5,7 @@ use crate::frame::BadFrame;
 use crate::packet::{Kind, Place, Side, Version};
 use crate::reason::Reason;
 use crate::topic::BadTopic;
+use lockgate_model::Refusal;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -239,4 +240,30 @@ impl From<BadFrame> for Fault {
             ),
         }
     }
+}
+
+/// How MQTT says the broker's no. It matches every refusal, so a new one does not compile
+/// until it is spelled here.
+pub(crate) fn refused(why: &Refusal) -> Fault {
+    let reason = match why {
+        Refusal::NoVhost(_)
+        | Refusal::VhostDenied { .. }
+        | Refusal::Denied { .. }
+        | Refusal::NoUser(_) => Reason::NotAuthorized,
+        Refusal::Limit(_) | Refusal::Barred(_) => Reason::QuotaExceeded,
+        Refusal::Stopping => Reason::ServerShuttingDown,
+        Refusal::Missing { .. }
+        | Refusal::Locked { .. }
+        | Refusal::Inequivalent { .. }
+        | Refusal::InUse { .. }
+        | Refusal::NotEmpty { .. }
+        | Refusal::Reserved { .. }
+        | Refusal::DefaultExchange
+        | Refusal::Internal { .. }
+        | Refusal::ExclusiveUse { .. }
+        | Refusal::BadArgument { .. }
+        | Refusal::NotOfStreams { .. }
+        | Refusal::Invalid(_) => Reason::ImplementationSpecific,
+    };
+    Fault::new(reason, why.to_string(), "")
 }

@@ -35,16 +35,19 @@ mod map;
 pub mod packet;
 pub mod property;
 pub mod reason;
-#[allow(dead_code)]
 mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tongue;
 pub mod topic;
 
 pub use settings::{Anonymous, Settings};
 
+use bytes::Bytes;
 use lockgate_front::{Front, Peer, Session};
+use lockgate_model::Range;
 use std::sync::Arc;
 
 /// The protocol: makes a session for each connection.
@@ -56,14 +59,33 @@ pub struct Mqtt {
 /// What all sessions of one listener share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    #[allow(dead_code)]
     pub(crate) settings: Settings,
+    /// What stands beside every run: the property lists of messages that say nothing of
+    /// themselves, and the exchange.
+    pub(crate) beside: Bytes,
+}
+
+impl Shared {
+    fn new(settings: Settings) -> Shared {
+        let beside = [&map::BARE.concat()[..], settings.exchange.as_bytes()].concat();
+        Shared { settings, beside: Bytes::from(beside) }
+    }
+
+    /// Where the property list of a bare message stands beside a run.
+    pub(crate) fn bare(&self, persistent: bool) -> Range {
+        Range::beside(if persistent { 3 } else { 0 }, 3)
+    }
+
+    /// Where the exchange's name stands beside a run.
+    pub(crate) fn exchange(&self) -> Range {
+        Range::beside(6, self.settings.exchange.len())
+    }
 }
 
 impl Mqtt {
     /// A front with these settings. Values out of the protocol's range are moved into it.
     pub fn new(settings: Settings) -> Mqtt {
-        Mqtt { shared: Arc::new(Shared { settings: settings.in_range() }) }
+        Mqtt { shared: Arc::new(Shared::new(settings.in_range())) }
     }
 }
 

@@ -109,6 +109,32 @@ impl Reason {
         }
     }
 
+    /// Is it one that 3.1 and 3.1.1 have a return code for? They close without a word where a
+    /// client has not kept to the protocol.
+    pub fn has_return_code(self) -> bool {
+        !matches!(
+            self,
+            Reason::Malformed
+                | Reason::Protocol
+                | Reason::PacketTooLarge
+                | Reason::TopicNameInvalid
+                | Reason::PayloadFormatInvalid
+        )
+    }
+
+    /// The same where it may stand, else what comes nearest to it.
+    pub fn in_place(self, place: Place) -> Reason {
+        let stands = |reason: Reason| Reason::of(place, reason.number()) == Some(reason);
+        let near = match self {
+            Reason::ServerShuttingDown => Reason::ServerUnavailable,
+            Reason::ServerUnavailable => Reason::ServerShuttingDown,
+            Reason::BadLogin | Reason::Banned => Reason::NotAuthorized,
+            Reason::TopicFilterInvalid => Reason::TopicNameInvalid,
+            _ => Reason::ImplementationSpecific,
+        };
+        [self, near].into_iter().find(|r| stands(*r)).unwrap_or(Reason::Unspecified)
+    }
+
     /// The reason that a return code of CONNACK in 3.1 and 3.1.1 gives.
     pub fn of_return_code(code: u8) -> Option<Reason> {
         Some(match code {

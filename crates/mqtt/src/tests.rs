@@ -1,5 +1,6 @@
 //! Tests that need more than one file of this crate: vectors and properties.
 
 mod codec;
-mod show;
+mod scripts;
+pub(crate) mod show;
 mod vectors;

@@ -207,6 +207,9 @@ where
         if s.out.dropped > 0 {
             self.house.stats.dropped.fetch_add(std::mem::take(&mut s.out.dropped), Relaxed);
         }
+        if s.out.untold > 0 {
+            self.house.stats.untold.fetch_add(std::mem::take(&mut s.out.untold), Relaxed);
+        }
         if let Some(close) = s.out.close.take() {
             self.close(End::Told(close.cause), Some(close.linger), now, s);
         } else if let Some(login) = s.out.login.take() {

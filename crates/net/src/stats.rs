@@ -14,6 +14,8 @@ pub enum Ending {
     Denied,
     /// Nothing came for too long.
     Silent,
+    /// Another connection took its place.
+    Displaced,
     /// The broker goes down or was told to end it.
     Stopped,
     /// The peer went without a word, or the network did.
@@ -26,11 +28,12 @@ pub enum Ending {
 
 impl Ending {
     /// All of them, in the order they are counted.
-    pub const ALL: [Ending; 8] = [
+    pub const ALL: [Ending; 9] = [
         Ending::Agreed,
         Ending::Fault,
         Ending::Denied,
         Ending::Silent,
+        Ending::Displaced,
         Ending::Stopped,
         Ending::Gone,
         Ending::Handshake,
@@ -44,6 +47,7 @@ impl Ending {
             Ending::Fault => "fault",
             Ending::Denied => "denied",
             Ending::Silent => "silent",
+            Ending::Displaced => "displaced",
             Ending::Stopped => "stopped",
             Ending::Gone => "gone",
             Ending::Handshake => "handshake",
@@ -65,6 +69,8 @@ pub struct Stats {
     pub logins_denied: AtomicU64,
     /// Messages that sessions dropped by themselves.
     pub dropped: AtomicU64,
+    /// Properties of messages that no other protocol has words for, or not so many.
+    pub untold: AtomicU64,
     closed: [AtomicU64; Ending::ALL.len()],
     /// Bytes moved, counted apart by threads that would else wait for each other's cache line.
     moved: [Moved; SHARDS],

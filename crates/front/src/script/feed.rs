@@ -1,11 +1,13 @@
 //! What a script has the engine say: answers, refusals, events.
 
 use super::words::Words;
+use super::{Sort, Tickets};
+use bytes::Bytes;
 use lockgate_model::{
-    Alarm, Answer, CancelCause, Consumer, Deed, Delivery, Event, Got, Lane, LeaseId, Name, Object,
-    Refusal, Run, RunBuilder, Stamp, Ticket, Verb,
+    Alarm, Answer, Attached, CancelCause, Consumer, Deed, Delivery, Event, Followed, Got, Interest,
+    Item, Lane, LeaseId, Mark, Name, Names, Object, Parts, Refusal, Replay, Retain, Run,
+    RunBuilder, Stamp, Ticket, Verb,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `ok`, `counted`, `queue NAME MESSAGES CONSUMERS`, `removed N`, `none`,
-/// `got WAITING [lease=N] [redelivered] MESSAGE`, `no REFUSAL`.
+/// `got WAITING [lease=N] [redelivered] MESSAGE`, `no REFUSAL`;
+/// `attached [present] [open=1,2] [received=3] [FILTER LEVEL CONSUMER]...`,
+/// `followed CONSUMER|denied|full...`, `unfollowed yes|no...`.
 pub fn answer(w: &mut Words<'_>) -> Result<Result<Answer, Refusal>, String> {
     Ok(match w.need("an answer")?.as_str() {
         "ok" => Ok(Answer::Done),
@@ -32,6 +36,9 @@ pub fn answer(w: &mut Words<'_>) -> Result<Result<Answer, Refusal>, String> {
             messages: w.number("messages")?,
             consumers: small(w.number("consumers")?)?,
         }),
+        "attached" => Ok(Answer::Attached(Box::new(attached(w)?))),
+        "followed" => Ok(Answer::Followed(w.rest().iter().map(|w| followed(w)).collect())),
+        "unfollowed" => Ok(Answer::Unfollowed(w.rest().iter().map(|w| w == "yes").collect())),
         "removed" => Ok(Answer::Removed(w.number("a count")?)),
         "none" => Ok(Answer::Got(None)),
         "got" => {
@@ -52,35 +59,96 @@ pub fn answer(w: &mut Words<'_>) -> Result<Result<Answer, Refusal>, String> {
     })
 }
 
+fn attached(w: &mut Words<'_>) -> Result<Attached, String> {
+    let mut attached = Attached::default();
+    while let Some(word) = w.next() {
+        if word == "present" {
+            attached.present = true;
+        } else if let Some(list) = word.strip_prefix("open=") {
+            attached.open = marks(list)?;
+        } else if let Some(list) = word.strip_prefix("received=") {
+            attached.received = marks(list)?;
+        } else {
+            let level = small(w.number("a level")?)? as u8;
+            let consumer = Consumer(small(w.number("a consumer")?)?);
+            attached.interests.push((interest(&word, level), consumer));
+        }
+    }
+    Ok(attached)
+}
+
+/// An interest as if it had been asked for without any wishes.
+fn interest(filter: &str, level: u8) -> Interest {
+    let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+    let pattern = shared.map_or(filter, |(_, pattern)| pattern);
+    let key = pattern.replace('/', ".").replace('+', "*");
+    Interest {
+        filter: Name::from(filter),
+        pattern_at: (filter.len() - pattern.len()) as u16,
+        group: shared.map(|_| Name::from(filter)),
+        key: Bytes::from(key.into_bytes()),
+        level,
+        not_own: false,
+        as_published: false,
+        replay: Replay::Always,
+        label: 0,
+    }
+}
+
+fn marks(list: &str) -> Result<Vec<Mark>, String> {
+    let mark = |n: &str| n.parse().map(Mark).map_err(|_| format!("no mark: {n}"));
+    list.split(',').map(mark).collect()
+}
+
+fn followed(word: &str) -> Result<Followed, Refusal> {
+    match word.parse() {
+        Ok(n) => Ok(Followed { new: true, consumer: Consumer(n) }),
+        Err(_) if word == "denied" => Err(Refusal::Denied {
+            verb: Verb::Read,
+            object: Object::Exchange,
+            name: Name::from("amq.topic"),
+            vhost: Name::from("/"),
+            user: Name::from("guest"),
+        }),
+        Err(_) => Err(Refusal::Limit(word.to_owned())),
+    }
+}
+
 /// `confirmed LANE FIRST COUNT` and `rejected` (messages of the lane, counted from 1),
-/// `returned LANE MESSAGE`, `broken LANE REFUSAL`, `deliver LANE CONSUMER MESSAGES`,
-/// `cancelled LANE CONSUMER`, `alarm memory|disk on|off`, `expelled TEXT`, `pause`, `resume`.
-pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<Event, String> {
+/// `released` and `received` (confirmed; counted for themselves),
+/// `returned LANE [ticket=N] MESSAGE`, `broken LANE REFUSAL`, `deliver LANE CONSUMER MESSAGES`,
+/// `cancelled LANE CONSUMER`, `alarm memory|disk on|off`, `expelled TEXT`, `displaced`, `pause`,
+/// `resume`.
+pub fn event(w: &mut Words<'_>, tickets: &Tickets) -> Result<Event, String> {
     let what = w.need("an event")?;
     Ok(match what.as_str() {
-        "confirmed" | "rejected" => {
+        "confirmed" | "rejected" | "released" | "received" => {
             let lane = lane(w)?;
-            let nth = w.number("the first message")? as usize;
+            let nth = w.number("the first message")?;
             let count = small(w.number("a count")?)?;
-            let first = *tickets
-                .get(&lane)
-                .and_then(|t| t.get(nth.checked_sub(1)?))
-                .ok_or("no such message was published")?;
-            if what == "confirmed" {
-                Event::Confirmed { lane, first, count }
-            } else {
+            let sort = match what.as_str() {
+                "released" => Sort::Released,
+                "received" => Sort::Received,
+                _ => Sort::Published,
+            };
+            let first = ticket(tickets, sort, lane, nth)?;
+            if what == "rejected" {
                 Event::Rejected { lane, first, count }
+            } else {
+                Event::Confirmed { lane, first, count }
             }
         }
         "returned" => {
             let lane = lane(w)?;
-            Event::Returned { lane, run: messages(w)?.run, item: 0, ticket: None }
+            let Messages { run, nth, .. } = messages(w)?;
+            let of = |nth| ticket(tickets, Sort::Published, lane, nth);
+            Event::Returned { lane, run, item: 0, ticket: nth.map(of).transpose()? }
         }
         "broken" => Event::Broken { lane: lane(w)?, why: refusal(w)? },
         "deliver" => {
             let lane = lane(w)?;
             let consumer = Consumer(small(w.number("a consumer")?)?);
-            let Messages { run, lease, redelivered } = messages(w)?;
+            let Messages { run, lease, redelivered, number, .. } = messages(w)?;
             let count = run.items.len() as u32;
             let cost = u64::from(count);
             let (first, step) = (0, 1);
@@ -91,7 +159,7 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
                 first,
                 step,
                 count,
-                number: 0,
+                number,
                 lease,
                 redelivered,
                 stamp: Stamp::None,
@@ -115,44 +183,73 @@ pub fn event(w: &mut Words<'_>, tickets: &HashMap<Lane, Vec<Ticket>>) -> Result<
             Event::Alarm { alarm, raised: w.need("on or off")? == "on" }
         }
         "expelled" => Event::Expelled { why: w.need("a text")? },
+        "displaced" => Event::Displaced,
         "pause" => Event::Pause,
         "resume" => Event::Resume,
         other => return Err(format!("no such event: {other}")),
     })
 }
 
+fn ticket(tickets: &Tickets, sort: Sort, lane: Lane, nth: u64) -> Result<Ticket, String> {
+    let of = |t: &Vec<Ticket>| t.get(usize::try_from(nth).ok()?.checked_sub(1)?).copied();
+    tickets.get(&(sort, lane)).and_then(of).ok_or_else(|| "no such message was published".into())
+}
+
 struct Messages {
     run: Arc<Run>,
     lease: Option<LeaseId>,
     redelivered: bool,
+    /// The first one's number in its queue.
+    number: u64,
+    /// Which of those that were published it is.
+    nth: Option<u64>,
 }
 
-/// `[lease=N] [redelivered] [mode=N] EXCHANGE KEY BODY...`, all messages of one route;
-/// a body `*N` is N bytes.
+/// `[lease=N] [redelivered] [mode=N] [number=N] [ticket=N] [topic=T] [native=T] [exact]
+/// [wished|replayed] EXCHANGE KEY BODY...`, all messages of one route; a body `*N` is N bytes.
 fn messages(w: &mut Words<'_>) -> Result<Messages, String> {
     let (mut lease, mut redelivered, mut head) = (None, false, vec![0, 0]);
+    let (mut number, mut nth, mut item) = (0, None, Item::default());
+    let (mut topic, mut native) = (String::new(), String::new());
     let mut plain = Vec::new();
     for word in w.rest() {
+        let count = |n: &str| n.parse::<u64>().map_err(|_| format!("no number: {word}"));
         if let Some(n) = word.strip_prefix("lease=") {
             lease = Some(LeaseId(n.parse().map_err(|_| "no lease")?));
         } else if let Some(n) = word.strip_prefix("mode=") {
-            head = vec![0x10, 0, n.parse().map_err(|_| "no mode")?];
-        } else if word == "redelivered" {
-            redelivered = true;
+            let mode = n.parse().map_err(|_| "no mode")?;
+            item.persistent = mode == 2;
+            head = vec![0x10, 0, mode];
+        } else if let Some(n) = word.strip_prefix("number=") {
+            number = count(n)?;
+        } else if let Some(n) = word.strip_prefix("ticket=") {
+            nth = Some(count(n)?);
+        } else if let Some(text) = word.strip_prefix("topic=") {
+            topic = text.to_owned();
+        } else if let Some(text) = word.strip_prefix("native=") {
+            native = text.to_owned();
         } else {
-            plain.push(word);
+            match word.as_str() {
+                "redelivered" => redelivered = true,
+                "exact" => item.exact = true,
+                "wished" => item.retain = Retain::Wished,
+                "replayed" => item.retain = Retain::Replayed,
+                _ => plain.push(word),
+            }
         }
     }
     let [exchange, key, bodies @ ..] = plain.as_slice() else {
         return Err("exchange and key are missing".into());
     };
+    let (exchange, key) = (exchange.as_bytes(), key.as_bytes());
+    let names = Names { exchange, key, topic: topic.as_bytes(), mandatory: false };
     let mut run = RunBuilder::default();
     for body in bodies {
         let many = body.strip_prefix('*').and_then(|n| n.parse().ok());
         let body = many.map_or_else(|| body.clone().into_bytes(), |n| vec![b'*'; n]);
-        run.push(exchange.as_bytes(), key.as_bytes(), false, &head, &body, false, 0);
+        run.push_like(item, names, Parts { head: &head, body: &body, native: native.as_bytes() });
     }
-    Ok(Messages { run: Arc::new(run.finish()), lease, redelivered })
+    Ok(Messages { run: Arc::new(run.finish()), lease, redelivered, number, nth })
 }
 
 fn small(n: u64) -> Result<u32, String> {

@@ -45,7 +45,7 @@ impl Words {
     }
 }
 
-pub(super) fn show(packet: &Packet<'_>) -> String {
+pub(crate) fn show(packet: &Packet<'_>) -> String {
     let mut w = Words(packet.kind().name().to_owned());
     match packet {
         Packet::Connect(c) => connect(&mut w, c),

@@ -1,0 +1,307 @@
+//! The way of messages in: consecutive publishes of one read become one run whose ranges
+//! point into it. Payloads are not copied, and nothing is allocated per message.
+//!
+//! ```text
+//!  read     [PUBLISH a 1][PUBLISH a 2][PUBREL 7][PUBLISH b 3]
+//!  beside   "amq.topic" "a" "b", once each
+//!  run       items 1, 2, 3           releases 7
+//! ```
+
+use super::Connection;
+use super::confirm::{Arrival, Released};
+use super::topics::Unpublishable;
+use crate::error::Fault;
+use crate::frame::range_in;
+use crate::map::{self, Begins, Heads};
+use crate::packet::{Ack, Kind, Publish, Qos, Version};
+use crate::property::Properties;
+use crate::reason::Reason;
+use bytes::Bytes;
+use lockgate_front::Output;
+use lockgate_model::{Command, Item, Lane, Mark, Origin, Range, Retain, Run, Ticket, Time};
+use std::sync::Arc;
+
+/// The only strand of a session.
+pub(super) const LANE: Lane = Lane(0);
+
+/// Releases that are gathered before they are handed over.
+const RELEASES_MAX: usize = 1024;
+
+/// What is gathered from one read.
+#[derive(Debug, Default)]
+pub(super) struct Building {
+    items: Vec<Item>,
+    origins: Vec<Origin>,
+    /// One for each message if they are to be published once, else none.
+    marks: Vec<Mark>,
+    /// The ticket of the first, if they are to be confirmed.
+    confirm: Option<Ticket>,
+    /// The last message's properties in the input, and what they became.
+    last: Option<(Range, bool, Heads)>,
+    /// Packet identifiers to be released, and the ticket of the first.
+    releases: Vec<Mark>,
+    release: Ticket,
+}
+
+impl Building {
+    /// The index of an origin. Those of the last few are found again.
+    #[inline]
+    fn index(&mut self, origin: Origin) -> u32 {
+        let near = self.origins.iter().rev().take(8).position(|o| *o == origin);
+        let at = match near {
+            Some(behind) => self.origins.len() - 1 - behind,
+            None => {
+                self.origins.push(origin);
+                self.origins.len() - 1
+            }
+        };
+        at as u32
+    }
+}
+
+/// Why a message, or a will, is not taken, as version 5 can say.
+pub(super) struct Unfit {
+    pub(super) reason: Reason,
+    pub(super) text: &'static str,
+    pub(super) clause: &'static str,
+}
+
+impl From<Unfit> for Fault {
+    fn from(why: Unfit) -> Fault {
+        Fault::new(why.reason, why.text, why.clause)
+    }
+}
+
+impl From<Unpublishable> for Unfit {
+    fn from(why: Unpublishable) -> Unfit {
+        match why {
+            Unpublishable::Reserved => {
+                let text = "topics that begin with $SYS/ are the broker's own";
+                Unfit { reason: Reason::NotAuthorized, text, clause: "4.7.2" }
+            }
+            Unpublishable::Deep => {
+                let text = "a topic name of more levels than are taken";
+                Unfit { reason: Reason::TopicNameInvalid, text, clause: "" }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Takes a message.
+    pub(super) fn publish(
+        &mut self,
+        p: &Publish<'_>,
+        input: &Bytes,
+        run: &mut Building,
+        now: Time,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        let arrival = self.count(p)?;
+        let once = p.qos == Qos::ExactlyOnce;
+        if once == run.marks.is_empty() && !run.items.is_empty() {
+            self.flush_inbound(run, input, out);
+        }
+        let Connection { shared, aliases, beside, version, dialect, .. } = self;
+        let topic = aliases.topic(p, shared.settings.alias_max)?;
+        let mandatory = *version == Version::V5 && p.qos != Qos::AtMostOnce;
+        let fit = unfit(p, shared.settings.user_properties_max)
+            .and_then(|()| Ok(beside.origin(topic, mandatory, *dialect, shared)?));
+        let origin = match fit {
+            Ok(origin) => origin,
+            Err(unfit) => return self.refuse(p, arrival, unfit, input, run, out),
+        };
+        let Heads { head, native, untold } = self.heads(p, input, run, now);
+        out.untold += u64::from(untold);
+        if run.items.capacity() == 0 {
+            // As many as would fit if they were all like the first.
+            let size = 8 + p.topic.len() + p.properties.as_bytes().len() + p.payload.len();
+            run.items.reserve(input.len() / size + 1);
+        }
+        let origin = run.index(origin);
+        run.items.push(Item {
+            origin,
+            head,
+            body: range_in(input, p.payload).unwrap_or_default(),
+            native,
+            persistent: p.qos != Qos::AtMostOnce,
+            exact: once,
+            retain: if p.retain { Retain::Wished } else { Retain::Not },
+            priority: 0,
+        });
+        self.awaits(p, run);
+        Ok(())
+    }
+
+    /// Counts a message against Receive Maximum.
+    fn count(&mut self, p: &Publish<'_>) -> Result<Arrival, Fault> {
+        let settings = &self.shared.settings;
+        let strict = self.version == Version::V5 && settings.receive_strict;
+        let most = if strict { settings.receive_max.into() } else { u32::MAX };
+        let arrival = match (p.qos, p.id) {
+            (Qos::ExactlyOnce, Some(id)) => self.answers.open(id, most),
+            (Qos::AtLeastOnce, _) => self.answers.count(most).then_some(Arrival::New),
+            _ => Some(Arrival::New),
+        };
+        arrival.ok_or_else(|| {
+            let text = format!("more than {most} messages without an answer");
+            Fault::new(Reason::ReceiveMaximumExceeded, text, "MQTT-3.3.4-9")
+        })
+    }
+
+    /// What a message says of itself, unless the last one said the same.
+    #[inline]
+    fn heads(&mut self, p: &Publish<'_>, input: &Bytes, run: &mut Building, now: Time) -> Heads {
+        let persistent = p.qos != Qos::AtMostOnce;
+        if p.properties.is_empty() {
+            let (head, native) = (self.shared.bare(persistent), Range::default());
+            return Heads { head, native, untold: 0 };
+        }
+        let said = range_in(input, p.properties.as_bytes()).unwrap_or_default();
+        if let Some((last, same, heads)) = run.last
+            && same == persistent
+            && last.of(input) == said.of(input)
+        {
+            return heads;
+        }
+        let beside = self.beside.grow(&self.shared);
+        let heads = map::heads(&p.properties, p.qos, Begins::Now(now), self.dialect, beside);
+        run.last = Some((said, persistent, heads));
+        heads
+    }
+
+    /// Notes who waits for what becomes of a message.
+    #[inline]
+    fn awaits(&mut self, p: &Publish<'_>, run: &mut Building) {
+        let kind = match (p.qos, p.id) {
+            (Qos::AtMostOnce, _) | (_, None) => {
+                if run.confirm.is_some() {
+                    self.answers.published(None, Kind::Puback);
+                }
+                return;
+            }
+            (Qos::AtLeastOnce, _) => Kind::Puback,
+            (Qos::ExactlyOnce, Some(id)) => {
+                run.marks.push(Mark(id.0.get()));
+                Kind::Pubrec
+            }
+        };
+        if run.confirm.is_none() {
+            run.confirm = Some(self.answers.next_publish());
+            // Those before it have tickets, too, that nobody waits for.
+            (1..run.items.len()).for_each(|_| self.answers.published(None, Kind::Puback));
+        }
+        self.answers.published(p.id, kind);
+    }
+
+    /// Says no to a message. Where that cannot be said the message is dropped if it is the
+    /// broker's business alone, and the connection ends if the message is not well formed.
+    fn refuse(
+        &mut self,
+        p: &Publish<'_>,
+        arrival: Arrival,
+        unfit: Unfit,
+        input: &Bytes,
+        run: &mut Building,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        let Unfit { reason, text, clause } = unfit;
+        let fault = || Fault::new(reason, text, clause);
+        let silent = reason == Reason::NotAuthorized;
+        // What was sent before under this identifier was taken.
+        if arrival == Arrival::Again {
+            return Err(fault());
+        }
+        let reason = match (self.version, p.id) {
+            (Version::V5, Some(_)) => reason,
+            _ if silent => Reason::Success,
+            _ => return Err(fault()),
+        };
+        out.dropped += 1;
+        let Some(id) = p.id else { return Ok(()) };
+        self.flush_inbound(run, input, out);
+        let kind = if p.qos == Qos::ExactlyOnce { Kind::Pubrec } else { Kind::Puback };
+        self.answers.decided(id, kind, reason);
+        self.answers.say(out);
+        Ok(())
+    }
+
+    /// The client has forgotten a message with QoS 2 that it had sent.
+    pub(super) fn pubrel(
+        &mut self,
+        ack: &Ack<'_>,
+        input: &Bytes,
+        run: &mut Building,
+        out: &mut Output,
+    ) {
+        if run.releases.len() == RELEASES_MAX || !self.answers.knows(ack.id) {
+            self.flush_inbound(run, input, out);
+        }
+        let ticket = self.answers.next_release();
+        match self.answers.release(ack.id, self.version) {
+            Released::Unknown => self.answers.say(out),
+            Released::Known { fresh } => {
+                if fresh {
+                    // Released before it was received: the engine is to hear both in order.
+                    self.flush_inbound(run, input, out);
+                }
+                if run.releases.is_empty() {
+                    run.release = ticket;
+                }
+                run.releases.push(Mark(ack.id.0.get()));
+            }
+        }
+    }
+
+    /// Hands over what was gathered. What was released goes before what is published: then
+    /// an identifier that is used again is not taken for the one before.
+    pub(super) fn flush_inbound(&mut self, run: &mut Building, input: &Bytes, out: &mut Output) {
+        if !run.releases.is_empty() {
+            let (marks, confirm) = (std::mem::take(&mut run.releases), run.release);
+            out.commands.push(Command::Release { lane: LANE, marks, confirm });
+        }
+        if run.items.is_empty() {
+            return;
+        }
+        let done = std::mem::take(run);
+        let beside = self.beside.finish(done.last.is_some(), self.dialect, &self.shared);
+        let (origins, items) = (done.origins, done.items);
+        let run = Arc::new(Run { bytes: input.clone(), beside, origins, items });
+        let (lane, marks) = (LANE, done.marks);
+        out.commands.push(match done.confirm {
+            Some(confirm) if !marks.is_empty() => {
+                Command::PublishOnce { lane, run, marks, confirm }
+            }
+            confirm => Command::Publish { lane, run, confirm },
+        });
+    }
+}
+
+/// What is wrong with what a message says of itself.
+#[inline]
+fn unfit(p: &Publish<'_>, user_properties_max: usize) -> Result<(), Unfit> {
+    if p.properties.is_empty() {
+        return Ok(());
+    }
+    check(&p.properties, p.payload, user_properties_max)
+}
+
+/// What is wrong with what a message, or a will, says of itself.
+pub(super) fn check(
+    properties: &Properties<'_>,
+    payload: &[u8],
+    user_properties_max: usize,
+) -> Result<(), Unfit> {
+    // Each takes five bytes at least.
+    if properties.as_bytes().len() / 5 > user_properties_max
+        && properties.user_properties().count() > user_properties_max
+    {
+        let (reason, text) = (Reason::ImplementationSpecific, "too many user properties");
+        return Err(Unfit { reason, text, clause: "" });
+    }
+    if properties.payload_format() == Some(true) && std::str::from_utf8(payload).is_err() {
+        let (reason, text) = (Reason::PayloadFormatInvalid, "the payload is not UTF-8");
+        return Err(Unfit { reason, text, clause: "3.3.2.3.2" });
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Topics that a client publishes to: the numbers it gives them (3.3.2.3.4), and what they
+//! are as origins of messages, remembered from read to read: whoever publishes to the same
+//! few topics has them checked and translated once.
+
+use crate::Shared;
+use crate::dialect::Dialect;
+use crate::error::Fault;
+use crate::packet::Publish;
+use crate::reason::Reason;
+use crate::topic;
+use bytes::Bytes;
+use lockgate_model::{Origin, Range};
+
+/// Topics that are remembered, at most.
+const KNOWN_MAX: usize = 8;
+
+/// Bytes that are kept for them between two reads, at most.
+const KEPT_MAX: usize = 1024;
+
+/// The numbers that a client has given to topics.
+#[derive(Debug, Default)]
+pub(super) struct Aliases(Vec<Option<Box<str>>>);
+
+impl Aliases {
+    /// The topic of a message; a number that it brings is noted.
+    pub(super) fn topic<'a>(&'a mut self, p: &Publish<'a>, most: u16) -> Result<&'a str, Fault> {
+        if p.properties.is_empty() {
+            return Ok(p.topic);
+        }
+        let Some(alias) = p.properties.topic_alias() else { return Ok(p.topic) };
+        let alias = alias.get();
+        if alias > most {
+            let text = format!("Topic Alias {alias}, and the maximum is {most}");
+            return Err(Fault::new(Reason::TopicAliasInvalid, text, "MQTT-3.3.2-9"));
+        }
+        let at = usize::from(alias) - 1;
+        if p.topic.is_empty() {
+            return self.0.get(at).and_then(|topic| topic.as_deref()).ok_or_else(|| {
+                let text = format!("Topic Alias {alias} stands for no topic");
+                Fault::new(Reason::Protocol, text, "3.3.2.3.4")
+            });
+        }
+        if self.0.len() <= at {
+            self.0.resize(at + 1, None);
+        }
+        if let Some(slot) = self.0.get_mut(at)
+            && slot.as_deref() != Some(p.topic)
+        {
+            *slot = Some(p.topic.into());
+        }
+        Ok(p.topic)
+    }
+}
+
+/// Why nobody may publish to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unpublishable {
+    /// It is the broker's own.
+    Reserved,
+    /// It has too many levels.
+    Deep,
+}
+
+/// May a client publish to a topic of this name?
+pub(super) fn check(topic: &str, shared: &Shared) -> Result<(), Unpublishable> {
+    if topic.starts_with('$') && topic.split('/').next() == Some("$SYS") {
+        return Err(Unpublishable::Reserved);
+    }
+    let levels_max = shared.settings.levels_max;
+    if topic.len() >= levels_max && topic::levels(topic) > levels_max {
+        return Err(Unpublishable::Deep);
+    }
+    Ok(())
+}
+
+/// A topic that stands in what is beside a run.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    origin: Origin,
+    /// Where its name begins, and where it ends.
+    from: usize,
+    end: usize,
+}
+
+/// What stands beside a run while it is gathered: topics in words that all understand, and
+/// properties.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// As it was after an earlier read; copied before something is added.
+    kept: Bytes,
+    /// In its place, once something is added.
+    grown: Vec<u8>,
+    /// By age; all of them stand in `grown`, or in `kept` where nothing is added.
+    known: Vec<Known>,
+}
+
+impl Beside {
+    fn bytes(&self) -> &[u8] {
+        if self.grown.is_empty() { &self.kept } else { &self.grown }
+    }
+
+    /// Where something can be added.
+    pub(super) fn grow(&mut self, shared: &Shared) -> &mut Vec<u8> {
+        if self.grown.is_empty() {
+            let before = if self.kept.is_empty() { &shared.beside } else { &self.kept };
+            self.grown.reserve(before.len() + 128);
+            self.grown.extend_from_slice(before);
+        }
+        &mut self.grown
+    }
+
+    /// The origin of what is published to a topic.
+    #[inline]
+    pub(super) fn origin(
+        &mut self,
+        topic: &str,
+        mandatory: bool,
+        dialect: Dialect,
+        shared: &Shared,
+    ) -> Result<Origin, Unpublishable> {
+        let bytes = self.bytes();
+        let same = |k: &&Known| {
+            k.origin.mandatory == mandatory && bytes.get(k.from..k.end) == Some(topic.as_bytes())
+        };
+        if let Some(known) = self.known.iter().rev().find(same) {
+            return Ok(known.origin);
+        }
+        check(topic, shared)?;
+        Ok(self.learn(topic, mandatory, dialect, shared))
+    }
+
+    fn learn(&mut self, topic: &str, mandatory: bool, dialect: Dialect, shared: &Shared) -> Origin {
+        let beside = self.grow(shared);
+        let key_at = beside.len();
+        dialect.key(topic, beside);
+        let from = beside.len();
+        beside.extend_from_slice(topic.as_bytes());
+        let end = beside.len();
+        let origin = Origin {
+            exchange: shared.exchange(),
+            key: Range::beside(key_at, from - key_at),
+            topic: Range::beside(from, end - from),
+            mandatory,
+        };
+        if self.known.len() == KNOWN_MAX {
+            self.known.remove(0);
+        }
+        self.known.push(Known { origin, from, end });
+        origin
+    }
+
+    /// The bytes for a run, and what of them is remembered. `mixed`: there are properties
+    /// among them, which nobody will ask for again.
+    pub(super) fn finish(&mut self, mixed: bool, dialect: Dialect, shared: &Shared) -> Bytes {
+        if self.grown.is_empty() {
+            return if self.kept.is_empty() { shared.beside.clone() } else { self.kept.clone() };
+        }
+        let bytes = Bytes::from(std::mem::take(&mut self.grown));
+        if !mixed && bytes.len() <= KEPT_MAX {
+            self.kept = bytes.clone();
+            return bytes;
+        }
+        let last = self.known.last().copied();
+        let kept = self.kept.len();
+        self.known.retain(|k| k.end <= kept);
+        if let Some(Known { origin, from, end }) = last
+            && self.known.is_empty()
+            && end - from <= KEPT_MAX / 4
+        {
+            let topic = bytes.get(from..end).and_then(|name| std::str::from_utf8(name).ok());
+            self.kept = Bytes::new();
+            self.learn(topic.unwrap_or_default(), origin.mandatory, dialect, shared);
+            self.kept = Bytes::from(std::mem::take(&mut self.grown));
+        }
+        bytes
+    }
+}
