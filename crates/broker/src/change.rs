@@ -40,6 +40,11 @@ pub enum Change {
     ExchangeDeleted {
         id: ExchangeId,
     },
+    /// An exchange owns a queue from now on, for what its topics retain.
+    StoreMade {
+        exchange: ExchangeId,
+        id: QueueId,
+    },
     /// The owner of an exclusive queue is a live session: such a queue is never in the log.
     QueueDeclared {
         vhost: VhostId,

@@ -22,6 +22,8 @@
 //!                     its entries below end are there, and not in the log any more
 //!  kind 17 Cut        stream | number: segments that end at or below it are gone
 //!  kind 18 Shelved    (in snapshots only) stream | newest batch | segments | n x (number, time)
+//!  kind 19 Retained   (in snapshots only) queue | n x (number, bytes, milliseconds of its end or
+//!                     none, topic): what topics retain
 //!  kind 21 Marks      berth | what became of them | n x mark
 //! ```
 
@@ -30,6 +32,7 @@ mod messages;
 mod put;
 mod read;
 mod register;
+mod retained;
 mod streams;
 mod write;
 
@@ -37,12 +40,13 @@ pub use crate::change::Change;
 pub use berths::{MarkDeed, write_mark_deed};
 pub use messages::{movable, read_run, run_of, write_run};
 pub use read::{entries, heads, read};
+pub use retained::{topics, write_retained};
 pub use streams::{write_cut, write_kept, write_shelved};
 pub use write::*;
 
 use crate::id::{BerthId, Place, QueueId};
-use crate::ledger::{Digest, Extent, Segment};
-use lockgate_model::{Mark, Time};
+use crate::ledger::{Digest, Extent, Kept, Segment};
+use lockgate_model::{Mark, Name, Time};
 
 /// Record kinds.
 pub mod kind {
@@ -64,6 +68,7 @@ pub mod kind {
     pub const KEPT: u8 = 16;
     pub const CUT: u8 = 17;
     pub const SHELVED: u8 = 18;
+    pub const RETAINED: u8 = 19;
     pub const MARKS: u8 = 21;
 }
 
@@ -138,6 +143,10 @@ pub enum Record {
         segments: Vec<Segment>,
         arrivals: Vec<(u64, Time)>,
     },
+    Retained {
+        queue: QueueId,
+        kept: Vec<(Name, Kept)>,
+    },
     Held {
         queue: QueueId,
         next: u64,
@@ -167,6 +176,7 @@ mod tag {
     pub const NO_POLICY: u8 = 17;
     pub const PARAMETER: u8 = 18;
     pub const NO_PARAMETER: u8 = 19;
+    pub const STORE: u8 = 20;
     pub const BERTH: u8 = 21;
     pub const NO_BERTH: u8 = 22;
     pub const INTEREST: u8 = 23;

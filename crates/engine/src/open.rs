@@ -94,6 +94,7 @@ impl<D: Disk> Engine<D> {
             resident_max: settings.memory_max / 2,
             seed: settings.seed,
             group_header: settings.group_header.clone(),
+            ..lockgate_broker::Settings::default()
         });
         let disk = Arc::clone(&log);
         let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;

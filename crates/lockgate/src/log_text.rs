@@ -62,6 +62,11 @@ fn said(record: &Record) -> String {
         Record::Shelved { stream, segments, .. } => {
             format!("shelved stream {}: {} segments", stream.0, segments.len())
         }
+        Record::Retained { queue, kept } => {
+            let kept =
+                kept.iter().map(|(topic, kept)| format!("{} {}", kept.number, quoted(topic)));
+            format!("retained in queue {}: {}", queue.0, list(kept))
+        }
         Record::Due { queue, due } => {
             let due = due.iter().map(|(ms, from, to)| format!("{from}..{to} at {ms} ms"));
             format!("due queue {}: {}", queue.0, list(due))
@@ -105,6 +110,9 @@ fn made(change: &Change) -> String {
             format!("made exchange {} {name} {kind}{more} in vhost {}", id.0, vhost.0)
         }
         Change::ExchangeDeleted { id } => format!("deleted exchange {}", id.0),
+        Change::StoreMade { exchange, id } => {
+            format!("made queue {} for what is retained of exchange {}", id.0, exchange.0)
+        }
         Change::QueueDeclared { vhost, id, spec, owner: _ } => {
             let flags = [
                 (spec.durable, " durable"),

@@ -30,6 +30,7 @@ impl Broker {
             None => {}
             Some(Store::Delayed(_)) => return self.release(queue, journal, out),
             Some(Store::Kept(_)) => return self.go_on_reminding(queue, journal, out),
+            Some(Store::Retained(..)) => return self.feed_replays(queue),
         }
         self.expire(queue, journal);
         self.bury(queue, journal, out);

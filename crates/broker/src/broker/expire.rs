@@ -22,7 +22,7 @@ impl Broker {
             None => {}
             Some(Store::Delayed(_)) => return self.note_delays(queue, first, run, (from, to)),
             // What is remembered lives until newer ones take its place.
-            Some(Store::Kept(_)) => return,
+            Some(Store::Kept(_) | Store::Retained(..)) => return,
         }
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
         let own =
@@ -47,7 +47,8 @@ impl Broker {
         let Some(desk) = self.dispatch.desks.get(&queue) else { return };
         let unused = q.rules.idle.filter(|_| desk.subscribers.is_empty());
         let idle = unused.map(|ms| desk.used.millis().saturating_add(ms));
-        let dues = idle.into_iter().chain(q.expiry.next()).chain(desk.due());
+        let retained = q.retained.as_ref().and_then(|r| r.next_due());
+        let dues = idle.into_iter().chain(q.expiry.next()).chain(desk.due()).chain(retained);
         let next = dues.chain(self.stream_due(q)).min();
         // What could not go on in one turn goes on in the next.
         let going = self.dispatch.releasing.get(&queue).is_some_and(|r| !r.due.is_empty());
@@ -99,6 +100,7 @@ impl Broker {
             }
             self.expire(queue, journal);
             self.end_rest(queue, journal);
+            self.wake_replays(queue);
             self.recall(queue, journal, out);
             self.try_letters_again(queue);
             self.tend(queue, journal, out);
@@ -122,6 +124,9 @@ impl Broker {
     /// when they come back.
     pub(super) fn expire(&mut self, queue: QueueId, journal: &mut impl Journal) {
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
+        if q.retained.is_some() {
+            return self.expire_retained(queue, journal);
+        }
         if q.store.is_some() {
             return self.dispatch.wake(queue);
         }

@@ -8,6 +8,7 @@ mod berths;
 mod bindings;
 mod bound;
 mod copies;
+mod counts;
 mod dead;
 mod delay;
 mod exchanges;
@@ -27,6 +28,8 @@ mod reach;
 mod recover;
 mod remind;
 mod repeats;
+mod replay;
+mod retained;
 mod returns;
 mod routes;
 mod settle;
@@ -43,9 +46,10 @@ use crate::dice::Dice;
 use crate::dispatch::{Desk, Dispatch, Finder, SessionState};
 use crate::id::{BerthId, PageId, QueueId};
 use crate::journal::{Effect, Effects, Io, Journal};
-use crate::ledger::{Ledger, Queue, Store};
+use crate::ledger::Ledger;
 use crate::record::{self};
 pub use berths::Mooring;
+pub use counts::Counts;
 use lockgate_model::{
     Answer, Command, Event, Lane, Name, Refusal, Request, SessionId, Step, Ticket, Time,
 };
@@ -63,6 +67,10 @@ pub struct Settings {
     pub seed: u64,
     /// The header by which messages name the group they belong to; empty for no groups.
     pub group_header: Name,
+    /// Most topics of an exchange that retain a message.
+    pub retained_max: u64,
+    /// Most bytes of what they retain, with the memory that finds it.
+    pub retained_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -72,48 +80,10 @@ impl Default for Settings {
             resident_max: 1 << 30,
             seed: 0,
             group_header: "JMSXGroupID".into(),
+            retained_max: 1_000_000,
+            retained_bytes_max: 1 << 30,
         }
     }
-}
-
-/// What is there, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // they say it
-pub struct Counts {
-    pub sessions: u64,
-    pub queues: u64,
-    pub exchanges: u64,
-    pub messages: u64,
-    /// Bytes of messages in memory.
-    pub resident: u64,
-    /// Published and taken by no queue.
-    pub unroutable: u64,
-    /// Gone because their time had run out.
-    pub expired: u64,
-    /// Gone because their queue was full.
-    pub dropped: u64,
-    /// Dead, and no queue took the letter.
-    pub letters_lost: u64,
-    /// Published, and not taken by a full queue.
-    pub rejected: u64,
-    /// Gone because they came back too often.
-    pub worn_out: u64,
-    /// Subscriptions ended because they held something for too long.
-    pub timed_out: u64,
-    /// Held back by exchanges until they are due.
-    pub delayed: u64,
-    /// Held back, and lost with the exchange that held them.
-    pub delayed_lost: u64,
-    /// Seen before where they were not to come twice.
-    pub repeats: u64,
-    /// Clients with a berth.
-    pub berths: u64,
-    /// Those of them that are away.
-    pub away: u64,
-    /// What clients with berths want to hear.
-    pub interests: u64,
-    /// Under keys longer than others can be told, and kept from them.
-    pub uncrossed: u64,
 }
 
 /// The broker.
@@ -147,6 +117,11 @@ pub struct Broker {
     delayed_lost: u64,
     uncrossed: u64,
     repeats: u64,
+    not_retained: u64,
+    /// Who clears a topic that is clear already waits for the log to be committed up to here.
+    cleared: u64,
+    /// What is retained and on its way to who is newly interested.
+    replays: replay::Replays,
     /// What repeats must wait for: as far as the log says what was seen.
     marked: u64,
     /// The latest time that anybody told.
@@ -211,6 +186,9 @@ impl Broker {
             grouped: None,
             delayed_lost: 0,
             repeats: 0,
+            not_retained: 0,
+            cleared: 0,
+            replays: replay::Replays::default(),
             marked: 0,
             keeping: Vec::new(),
             stalled: Vec::new(),
@@ -380,7 +358,10 @@ impl Broker {
                 journal.append(record::kind::MADE, |out| record::write_change(change, out)).end();
         }
         match change {
-            Change::QueueDeleted { id } => self.forget_line(*id),
+            Change::QueueDeleted { id } => {
+                self.forget_line(*id);
+                self.stop_replays(*id);
+            }
             Change::ExchangeDeleted { id } => self.close_stores(*id),
             _ => {}
         }
@@ -393,7 +374,9 @@ impl Broker {
                 self.open_stream(*id);
                 self.touch(*id);
             }
-            Change::ExchangeDeclared { id, .. } => self.open_stores(*id),
+            Change::ExchangeDeclared { id, .. } | Change::StoreMade { exchange: id, .. } => {
+                self.open_stores(*id);
+            }
             _ => {}
         }
         after
@@ -406,6 +389,7 @@ impl Broker {
                 desk.awake = false;
             }
             self.deliver_from(queue, journal, out);
+            self.go_on_replaying(queue, journal, out);
         }
         while let Some(queue) = self.dispatch.unarmed.pop() {
             self.arm(queue);
@@ -432,34 +416,6 @@ impl Broker {
         }
         if active {
             self.dispatch.revive_all(session, Some(lane));
-        }
-    }
-
-    /// What is there, in numbers.
-    pub fn counts(&self) -> Counts {
-        let named = || self.ledger.queues.values().filter(|q| q.store.is_none());
-        let delayed = |q: &&Queue| matches!(q.store, Some(Store::Delayed(_)));
-        let delayed = self.ledger.queues.values().filter(delayed);
-        Counts {
-            sessions: self.dispatch.sessions.len() as u64,
-            queues: named().count() as u64,
-            exchanges: self.ledger.exchanges.len() as u64,
-            messages: named().map(Queue::messages).sum(),
-            delayed: delayed.map(|q| q.line.live()).sum(),
-            delayed_lost: self.delayed_lost,
-            repeats: self.repeats,
-            berths: self.ledger.berths.len() as u64,
-            away: (self.ledger.berths.len() - self.dispatch.moorings.len()) as u64,
-            interests: self.ledger.berths.values().map(|b| b.interests.len() as u64).sum(),
-            uncrossed: self.uncrossed,
-            resident: self.resident,
-            unroutable: self.unroutable,
-            expired: self.expired,
-            dropped: self.dropped,
-            letters_lost: self.letters_lost,
-            rejected: self.rejected,
-            worn_out: self.worn_out,
-            timed_out: self.timed_out,
         }
     }
 

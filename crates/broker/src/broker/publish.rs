@@ -10,7 +10,7 @@ use crate::id::{QueueId, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Kind, Known, Logged, Slice};
 use crate::record;
-use lockgate_model::{Event, Item, Lane, Refusal, Run, SessionId, Stamp, Ticket, Time};
+use lockgate_model::{Event, Item, Lane, Refusal, Retain, Run, SessionId, Stamp, Ticket, Time};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -77,11 +77,13 @@ impl Broker {
             }
             let end = self.equals(&reach.queues, run, at, end);
             self.uncrossed += if reach.uncrossed { (end - at) as u64 } else { 0 };
+            let cleared = self.retain(vhost, run, at, &mut reach, journal);
             if reach.nowhere {
                 self.unrouted(session, lane, run, (at, end), confirm, out);
             }
             let placed = self.send(&reach, run, stripped.as_ref(), (at, end), journal, out);
-            confirmed(&mut confirms, placed.taken as u32, placed.after, session, lane, out);
+            let after = placed.after.max(cleared);
+            confirmed(&mut confirms, placed.taken as u32, after, session, lane, out);
             if placed.taken < end - at {
                 flush(&mut confirms, session, lane, out);
                 let count = (end - at - placed.taken) as u32;
@@ -98,15 +100,17 @@ impl Broker {
     /// Sends on what was steered and nobody waits for.
     pub(super) fn send_on(
         &mut self,
-        steered: &Steered,
+        vhost: VhostId,
+        steered: Steered,
         run: &Arc<Run>,
         at: usize,
         journal: &mut impl Journal,
         out: &mut Effects,
     ) {
-        let Steered { reach, end, stripped } = steered;
+        let Steered { mut reach, end, stripped } = steered;
         self.unroutable += if reach.nowhere { (end - at) as u64 } else { 0 };
-        self.send(reach, run, stripped.as_ref(), (at, *end), journal, out);
+        self.retain(vhost, run, at, &mut reach, journal);
+        self.send(&reach, run, stripped.as_ref(), (at, end), journal, out);
     }
 
     /// Whether all of a run could be published.
@@ -192,8 +196,7 @@ impl Broker {
                 continue;
             }
             let Some(q) = self.ledger.queues.get(&queue) else { continue };
-            // What must be safe when it is delivered is in the log, whatever its sender says.
-            let logs = (persistent || q.rules.kind != Kind::Classic) && q.is_logged();
+            let logs = q.logs(persistent);
             if q.rules.rejects() {
                 let (end, wait) = self.store_within(queue, run, kept, to, logs, now, journal, out);
                 self.refuse(queue, run, end, to, journal, out);
@@ -295,6 +298,10 @@ impl Broker {
         let first = q.line.append(rank, run, from, to, logged);
         self.resident += q.line.resident() - before;
         let to_number = first + (to - from) as u64;
+        if q.retained.is_some() {
+            self.note_retained(queue, first, run, (from, to), logged.is_some(), journal);
+            return self.shrink(queue, out);
+        }
         if q.stream.is_some() {
             let slice =
                 Slice { run: Arc::clone(run), item: from as u32, first, count: (to - from) as u32 };
@@ -357,6 +364,10 @@ impl Broker {
 /// The end of the items from `at` on that go the same way and last alike.
 fn alike(run: &Run, at: usize) -> usize {
     let first = &run.items[at];
+    // Each takes the place of the one before it.
+    if first.retain == Retain::Wished {
+        return at + 1;
+    }
     let same = |i: &&Item| {
         i.origin == first.origin
             && (i.persistent, i.exact, i.retain) == (first.persistent, first.exact, first.retain)

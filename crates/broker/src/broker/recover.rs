@@ -2,6 +2,7 @@
 //! records again, so that the log need not be replayed from its beginning.
 
 use super::Broker;
+use super::retained::hold_topics;
 use crate::change::Change;
 use crate::dispatch::{Desk, Reason};
 use crate::id::{Place, QueueId, Target, VhostId};
@@ -66,6 +67,7 @@ impl Broker {
                 self.restore_expiry(&targets, at, sizes.len() as u64, &lifetimes);
                 self.restore_delays(&targets, at, sizes.len() as u64, &delays);
                 self.restore_labels(&targets, at, body)?;
+                self.restore_retained(&targets, at, &lifetimes, body, journal)?;
             }
             Record::Marked { holder, marks } => self.restore_marks(holder, &marks),
             Record::Rolled { queue, ids } => {
@@ -133,6 +135,7 @@ impl Broker {
                     q.seen.set(below);
                 }
             }
+            Record::Retained { queue, kept } => self.restore_topics(queue, kept)?,
             Record::Kept { stream, segment, latest } => {
                 self.apply_kept(stream, segment, latest, journal)?;
             }
@@ -359,6 +362,9 @@ impl Broker {
         for x in &exchanges {
             let (vhost, id, spec) = (x.vhost, x.id, x.spec.clone());
             made(&Change::ExchangeDeclared { vhost, id, spec });
+            if let Some(store) = x.retained {
+                made(&Change::StoreMade { exchange: id, id: store });
+            }
         }
         let mut queues: Vec<_> = self.ledger.queues.values().filter(|q| q.is_logged()).collect();
         queues.sort_unstable_by_key(|q| q.id);
@@ -450,6 +456,7 @@ fn hold(q: &Queue, overdue: Vec<(u64, u64, u64)>, out: &mut Vec<u8>) {
         let counts: Vec<(u64, u64, u32)> = q.attempts.iter().collect();
         entry(out, kind::COUNTED, |body| record::write_counted(q.id, &counts, body));
     }
+    hold_topics(q, out);
     if let Some(stream) = &q.stream {
         entry(out, kind::SHELVED, |body| record::write_shelved(q.id, stream, body));
     }

@@ -11,7 +11,7 @@ impl Broker {
     /// An exchange was declared: so are its queues.
     pub(super) fn open_stores(&mut self, exchange: ExchangeId) {
         let Some(x) = self.ledger.exchanges.get(&exchange) else { return };
-        for store in x.manner.stores(exchange) {
+        for store in x.stores() {
             self.dispatch.desks.entry(store.id()).or_insert_with(Desk::default);
         }
     }
@@ -19,7 +19,7 @@ impl Broker {
     /// An exchange is being deleted: what it held back is lost with it, and counted.
     pub(super) fn close_stores(&mut self, exchange: ExchangeId) {
         let Some(x) = self.ledger.exchanges.get(&exchange) else { return };
-        let stores: Vec<Store> = x.manner.stores(exchange).collect();
+        let stores: Vec<Store> = x.stores().collect();
         let (name, vhost) = (x.spec.name.clone(), self.ledger.vhost_name(x.vhost));
         for store in stores {
             let id = store.id();

@@ -40,6 +40,7 @@ impl Broker {
     /// The log is committed up to here.
     pub fn committed(&mut self, position: u64, journal: &mut impl Journal) {
         self.committed = self.committed.max(position);
+        self.begin_replays();
         while let Some(first) = self.unsure.front().copied()
             && first.after <= self.committed
         {

@@ -9,6 +9,7 @@
 mod away;
 mod cursors;
 mod rank;
+mod thin;
 
 pub use away::{Evicted, Wanted};
 pub use cursors::Cursors;

@@ -24,15 +24,18 @@ pub enum Store {
     Delayed(ExchangeId),
     /// The last messages.
     Kept(ExchangeId),
+    /// The last message of each topic.
+    Retained(ExchangeId, QueueId),
 }
 
 impl Store {
     /// Its id. Exchanges and queues share one sequence of numbers, so an exchange's number is
-    /// free for a queue; and it takes the next one too.
+    /// free for a queue; and it takes the next one too. What came to be later has its own.
     pub fn id(self) -> QueueId {
         match self {
             Store::Delayed(x) => QueueId(x.0),
             Store::Kept(x) => QueueId(x.0.saturating_add(1)),
+            Store::Retained(_, id) => id,
         }
     }
 }
@@ -63,7 +66,7 @@ impl Manner {
         self.keeps.filter(|_| matches!(store, Store::Kept(_)))
     }
 
-    /// The queues that such an exchange owns.
+    /// The queues that such an exchange owns from the beginning.
     pub fn stores(&self, exchange: ExchangeId) -> impl Iterator<Item = Store> + use<> {
         let delayed = self.delays.then_some(Store::Delayed(exchange));
         let kept = self.keeps.map(|_| Store::Kept(exchange));

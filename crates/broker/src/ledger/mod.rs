@@ -13,6 +13,7 @@ mod manner;
 mod policies;
 mod queue;
 mod register;
+mod retained;
 mod rules;
 mod stream;
 mod window;
@@ -27,6 +28,7 @@ pub use manner::{Manner, Store};
 pub use policies::{Applied, Policies, age_seconds};
 pub use queue::Queue;
 pub use register::Register;
+pub use retained::{Found, Kept, Retained};
 pub use rules::{DeadLetter, Kind, Overflow, Rules};
 pub use stream::{Segment, Stream};
 pub use window::{Digest, Known, Window, flag, number};
@@ -124,6 +126,7 @@ impl Ledger {
                 self.declare_exchange(*vhost, *id, spec)
             }
             Change::ExchangeDeleted { id } => self.delete_exchange(*id, journal, pages),
+            Change::StoreMade { exchange, id } => self.make_store(*exchange, *id),
             Change::QueueDeclared { vhost, id, spec, owner } => {
                 self.declare_queue(*vhost, *id, spec);
                 if let Some(q) = self.queues.get_mut(id) {
@@ -195,9 +198,27 @@ impl Ledger {
             inbound: HashSet::new(),
             alternate: None,
             window: Window::of(spec),
+            retained: None,
             policies: Applied::default(),
         });
         self.govern_exchange(id);
+    }
+
+    /// An exchange is to own a queue for what its topics retain.
+    fn make_store(&mut self, exchange: ExchangeId, id: QueueId) {
+        self.took(id.0);
+        let Some(x) = self.exchanges.get_mut(&exchange).filter(|x| x.retained.is_none()) else {
+            return;
+        };
+        // Ids are given once; a damaged log may say otherwise.
+        if self.queues.contains_key(&id) {
+            return;
+        }
+        x.retained = Some(id);
+        let mut queue = Queue::new(id, x.vhost, QueueSpec::nameless(x.spec.durable));
+        queue.store = Some(Store::Retained(exchange, id));
+        queue.retained = Some(Box::default());
+        self.queues.insert(id, queue);
     }
 
     fn declare_queue(&mut self, vhost: VhostId, id: QueueId, spec: &QueueSpec) {
@@ -218,7 +239,7 @@ impl Ledger {
         pages: &mut Vec<PageId>,
     ) {
         let Some(x) = self.exchanges.remove(&id) else { return };
-        x.manner.stores(id).for_each(|store| self.delete_queue(store.id(), journal, pages));
+        x.stores().for_each(|store| self.delete_queue(store.id(), journal, pages));
         if let Some(v) = self.vhosts.get_mut(&x.vhost) {
             v.exchanges.remove(&x.spec.name);
         }

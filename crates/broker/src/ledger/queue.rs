@@ -6,6 +6,7 @@ use super::expiry::Expiry;
 use super::line::{Cursors, Line, Rank};
 use super::manner::Store;
 use super::policies::Applied;
+use super::retained::Retained;
 use super::rules::{Kind, Rules};
 use super::stream::Stream;
 use super::window::Known;
@@ -46,6 +47,8 @@ pub struct Queue {
     pub seen: Cursors,
     /// What only a stream has.
     pub stream: Option<Box<Stream>>,
+    /// What only a store of what topics retain has.
+    pub retained: Option<Box<Retained>>,
     /// Ways that lead here.
     pub inbound: HashSet<(ExchangeId, WayKey)>,
 }
@@ -68,6 +71,7 @@ impl Queue {
             seen: Cursors::default(),
             expiry: Expiry::default(),
             stream: None,
+            retained: None,
             inbound: HashSet::new(),
         }
     }
@@ -83,6 +87,9 @@ impl Queue {
         self.attempts.forget(from, to);
         if let Some(known) = &mut self.known {
             known.forget(from, to);
+        }
+        if let Some(retained) = &mut self.retained {
+            retained.forget(from, to);
         }
         self.line.settle(from, to, journal, pages)
     }
@@ -125,6 +132,13 @@ impl Queue {
     /// True if it is for a group that nobody is in.
     pub fn is_forsaken_group(&self) -> bool {
         matches!(self.hearing, Some(Hearing::Group { members: 0, .. }))
+    }
+
+    /// True if a message goes to the log before it is stored. What must be safe when it is
+    /// delivered, and what topics retain, goes there whatever its sender says.
+    pub fn logs(&self, persistent: bool) -> bool {
+        let always = self.rules.kind != Kind::Classic || self.retained.is_some();
+        (persistent || always) && self.is_logged()
     }
 
     /// Entries there are.

@@ -47,6 +47,7 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Record, Malformed> {
         kind::SEEN => Record::Seen { queue: QueueId(r.u32()?), below: r.u64()? },
         kind::HELD => r.held()?,
         kind::MARKS => r.mark_deed()?,
+        kind::RETAINED => r.retained()?,
         kind::KEPT | kind::CUT | kind::SHELVED => r.of_stream(kind)?,
         _ => return Err(Malformed("unknown kind of record")),
     })
@@ -77,7 +78,7 @@ pub fn heads(body: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
     let lengths = r.take(count * 10)?;
     let mut all = Vec::with_capacity(count);
     for h in lengths.chunks_exact(10) {
-        all.push(r.message(h)?.0);
+        all.push(r.message(h)?.head);
     }
     Ok(all)
 }
@@ -89,6 +90,22 @@ struct Messages {
     sizes: Vec<(u32, u32)>,
     lifetimes: Vec<(u32, u64)>,
     delays: Vec<(u32, u64)>,
+}
+
+/// A message that was passed over.
+pub(super) struct Passed<'a> {
+    /// The topic of the origin that begins with it, if one does.
+    pub origin: Option<&'a [u8]>,
+    head: &'a [u8],
+    body: u32,
+    native: u32,
+}
+
+impl Passed<'_> {
+    /// Bytes of head, body and native properties.
+    pub fn size(&self) -> u64 {
+        self.head.len() as u64 + u64::from(self.body) + u64::from(self.native)
+    }
 }
 
 /// A cursor over a record's body that never reads past it.
@@ -163,32 +180,29 @@ impl<'a> Reader<'a> {
         let heads = self.take(count * 10)?;
         let mut all = Messages { sizes: Vec::with_capacity(count), ..Messages::default() };
         for (n, h) in (0u32..).zip(heads.chunks_exact(10)) {
-            let (properties, body) = self.message(h)?;
-            all.lifetimes.extend(lifetime(properties).map(|ms| (n, ms)));
-            all.delays.extend(delay(properties).map(|ms| (n, ms)));
-            all.sizes.push((properties.len() as u32, body));
+            let Passed { head, body, .. } = self.message(h)?;
+            all.lifetimes.extend(lifetime(head).map(|ms| (n, ms)));
+            all.delays.extend(delay(head).map(|ms| (n, ms)));
+            all.sizes.push((head.len() as u32, body));
         }
         Ok(all)
     }
 
-    /// Passes over a message of which `h` tells; returns its property list and its body's size.
-    fn message(&mut self, h: &[u8]) -> Result<(&'a [u8], u32), Malformed> {
+    /// Passes over a message of which `h` tells.
+    pub fn message(&mut self, h: &[u8]) -> Result<Passed<'a>, Malformed> {
         let said = |bit: u8| h[0] & bit != 0;
+        let mut origin = None;
         if said(1) {
             let [exchange, a, b] = self.array()?;
             self.take(usize::from(exchange) + usize::from(u16::from_le_bytes([a, b])))?;
-            if said(128) {
-                let topic = u16::from_le_bytes(self.array()?);
-                self.take(topic.into())?;
-            }
+            let topic = if said(128) { u16::from_le_bytes(self.array()?) } else { 0 };
+            origin = Some(self.take(topic.into())?);
         }
-        let properties = self.take(u32::from_le_bytes([h[2], h[3], h[4], h[5]]) as usize)?;
+        let head = self.take(u32::from_le_bytes([h[2], h[3], h[4], h[5]]) as usize)?;
         let body = u32::from_le_bytes([h[6], h[7], h[8], h[9]]);
         self.take(body as usize)?;
-        if said(64) {
-            self.bytes()?;
-        }
-        Ok((properties, body))
+        let native = if said(64) { self.bytes()?.len() as u32 } else { 0 };
+        Ok(Passed { origin, head, body, native })
     }
 
     fn sizes(&mut self) -> Result<Vec<(u64, Vec<u32>)>, Malformed> {
@@ -245,6 +259,10 @@ impl<'a> Reader<'a> {
                 Change::ExchangeDeclared { vhost, id, spec }
             }
             tag::NO_EXCHANGE => Change::ExchangeDeleted { id: ExchangeId(self.u32()?) },
+            tag::STORE => {
+                let (exchange, id) = (ExchangeId(self.u32()?), QueueId(self.u32()?));
+                Change::StoreMade { exchange, id }
+            }
             tag::QUEUE => {
                 let (vhost, id) = (VhostId(self.u32()?), QueueId(self.u32()?));
                 let name = self.name()?;

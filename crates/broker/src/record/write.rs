@@ -29,6 +29,11 @@ pub fn write_change(change: &Change, out: &mut Vec<u8>) {
             out.push(tag::NO_EXCHANGE);
             put32(out, id.0);
         }
+        Change::StoreMade { exchange, id } => {
+            out.push(tag::STORE);
+            put32(out, exchange.0);
+            put32(out, id.0);
+        }
         Change::QueueDeclared { vhost, id, spec, owner: _ } => {
             out.push(tag::QUEUE);
             put32(out, vhost.0);

@@ -1,4 +1,5 @@
 //! A house by the water: clients by number, each with what it was told since it was last asked.
+#![allow(dead_code)] // each test uses what it needs
 
 use crate::kit::house::House;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub struct Heard {
     pub mark: Mark,
     pub again: bool,
     pub lease: Option<LeaseId>,
+    pub topic: String,
+    pub retain: Retain,
 }
 
 pub fn interest(filter: &str, level: u8) -> Interest {
@@ -169,6 +172,23 @@ impl Quay {
         self.told.extract_if(.., own).map(|(_, event)| event).collect()
     }
 
+    /// What a session is given as long as it takes it: its window is given back.
+    pub fn taken(&mut self, session: SessionId) -> Vec<Heard> {
+        let mut all = Vec::new();
+        loop {
+            let cost = |(s, e): &(SessionId, Event)| match e {
+                Event::Deliver(d) if *s == session => d.cost,
+                _ => 0,
+            };
+            let cost = self.told.iter().map(cost).sum();
+            if cost == 0 {
+                return all;
+            }
+            all.append(&mut self.heard(session));
+            self.command(session, Command::Window(cost));
+        }
+    }
+
     /// What a session was given.
     pub fn heard(&mut self, session: SessionId) -> Vec<Heard> {
         let own = |(s, e): &mut (SessionId, Event)| *s == session && matches!(e, Event::Deliver(_));
@@ -179,7 +199,10 @@ impl Quay {
                 let body = String::from_utf8(d.run.body(&d.run.items[at]).to_vec()).unwrap();
                 let mark = Mark::of_entry(d.number + n as u64 * u64::from(d.step));
                 let (consumer, again) = (d.consumer, d.redelivered);
-                all.push(Heard { body, consumer, mark, again, lease: d.lease });
+                let item = &d.run.items[at];
+                let topic = d.run.topic(item).map(|t| String::from_utf8(t.to_vec()).unwrap());
+                let (topic, retain) = (topic.unwrap_or_default(), item.retain);
+                all.push(Heard { body, consumer, mark, again, lease: d.lease, topic, retain });
             }
         }
         all

@@ -24,7 +24,7 @@ impl Journal for Paper {
 
 impl Paper {
     /// The messages that stand in these parts of records.
-    fn bring(&self, parts: &[Part]) -> Run {
+    pub fn bring(&self, parts: &[Part]) -> Run {
         let mut all = RunBuilder::default();
         for part in parts {
             let Some(place) = part.place else {

@@ -67,7 +67,13 @@ pub struct Shore {
 }
 
 fn settings() -> Settings {
-    Settings { queue_resident: 48 * 1024, resident_max: 1 << 30, seed: 1, group_header: "g".into() }
+    Settings {
+        queue_resident: 48 * 1024,
+        resident_max: 1 << 30,
+        seed: 1,
+        group_header: "g".into(),
+        ..Settings::default()
+    }
 }
 
 impl Shore {

@@ -6,8 +6,8 @@ use crate::id::{BerthId, QueueId, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::ledger::{Hearing, Kind};
 use lockgate_model::{
-    Answer, Consumer, Followed, Interest, Lane, Name, PASSING, QueueSpec, Refusal, SETTLING,
-    SessionId, Subscription, Table, Value,
+    Answer, Consumer, Followed, Interest, Lane, Name, PASSING, QueueSpec, Refusal, Replay,
+    SETTLING, SessionId, Subscription, Table, Value,
 };
 
 impl Broker {
@@ -65,7 +65,7 @@ impl Broker {
         let consumer = match &wish.group {
             Some(group) => {
                 // Another level takes another kind of subscription.
-                if old.is_some_and(|old| (old.level > 0) != (wish.level > 0)) {
+                if old.as_ref().is_some_and(|old| (old.level > 0) != (wish.level > 0)) {
                     self.stop_sharing(session, id, &wish.filter, journal, out);
                 }
                 self.share(session, id, &wish, group)?
@@ -74,6 +74,7 @@ impl Broker {
             None => self.listen(session, id, &name, PASSING)?,
         };
         let after = if lasts { after } else { 0 };
+        self.replay_to(id, &wish, old.as_ref(), after);
         Ok((Followed { new, consumer }, after))
     }
 
@@ -97,6 +98,9 @@ impl Broker {
                 self.change(&Change::Unfollowed { id, filter: filter.clone() }, logged, journal);
             if lasts {
                 after = at.max(after);
+            }
+            if let Some(target) = self.queue_of_interest(id, &interest) {
+                self.stop_replay(target, interest.pattern());
             }
             if let Some(group) = &interest.group {
                 self.stop_sharing(session, id, &filter, journal, out);
@@ -240,9 +244,25 @@ impl Broker {
         }
     }
 
+    /// What topics retain comes to who is newly interested, after the answer to that.
+    fn replay_to(&mut self, id: BerthId, wish: &Interest, old: Option<&Interest>, after: u64) {
+        let exchange = self.ledger.berths.get(&id).map(|b| b.exchange);
+        let target = self.queue_of_interest(id, wish);
+        // Another level takes another queue.
+        let before =
+            old.and_then(|old| self.queue_of_interest(id, old)).filter(|q| Some(*q) != target);
+        if let Some(before) = before
+            && wish.replay == Replay::Always
+        {
+            self.stop_replay(before, wish.pattern());
+        }
+        if let (Some(exchange), Some(target)) = (exchange, target) {
+            self.replay_retained(exchange, target, wish, old.is_none(), after);
+        }
+    }
+
     /// The queue where what an interest wants comes.
-    #[allow(dead_code)] // asked when what is retained is replayed
-    pub(super) fn queue_of_interest(&self, id: BerthId, interest: &Interest) -> Option<QueueId> {
+    fn queue_of_interest(&self, id: BerthId, interest: &Interest) -> Option<QueueId> {
         let b = self.ledger.berths.get(&id)?;
         self.ledger.queue_named(b.vhost, b.queue_of(interest)).map(|q| q.id)
     }

@@ -79,8 +79,9 @@ impl Broker {
                 self.unroutable += (run.items.len() - at) as u64;
                 return;
             };
-            self.send_on(&steered, run, at, journal, out);
-            at = steered.end;
+            let end = steered.end;
+            self.send_on(vhost, steered, run, at, journal, out);
+            at = end;
         }
     }
 
