@@ -15,7 +15,7 @@ mod output;
 pub mod script;
 
 pub use login::{Login, Mechanism, Memo, Naming, Proof, Verdict};
-pub use output::{Output, WriteBuffer};
+pub use output::{Output, Skipped, WriteBuffer};
 
 use bytes::Bytes;
 use lockgate_model::{Event, Time};

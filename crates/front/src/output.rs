@@ -18,12 +18,26 @@ pub struct Output {
     /// Deliveries' costs that were encoded into `bytes` since this was last taken.
     pub delivered: u64,
     /// Messages that the session dropped by itself since this was last taken: a peer may
-    /// not publish them, or cannot take them.
+    /// not publish them.
     pub dropped: u64,
     /// Properties of messages that the session could not say in others' words.
     pub untold: u64,
+    /// What a peer was not delivered since this was last taken.
+    pub skipped: Skipped,
     /// Set once: the connection ends when `bytes` are written.
     pub close: Option<Close>,
+}
+
+/// What a peer was not delivered, though it came for it: its protocol, or what it said of
+/// itself, left no way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Messages in larger packets than the peer takes.
+    pub too_large: u64,
+    /// Messages that were of use no more when they would have been written.
+    pub expired: u64,
+    /// Messages of topics that cannot be said.
+    pub nameless: u64,
 }
 
 /// Bytes on their way to a peer: small things are copied one behind the other,

@@ -28,7 +28,6 @@ pub mod dialect;
 pub mod encode;
 pub mod error;
 pub mod frame;
-#[allow(dead_code)]
 mod interests;
 #[allow(dead_code)]
 mod map;

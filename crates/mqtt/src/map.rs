@@ -19,9 +19,7 @@ mod outward;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports)]
 pub(crate) use inward::{Begins, Heads, heads};
-#[allow(unused_imports)]
 pub(crate) use outward::{deadline, put_own};
 
 /// The property lists of messages that say nothing of themselves, one for each delivery mode.

@@ -212,7 +212,7 @@ impl Connection {
 
     fn event(&mut self, event: Event, now: Time, out: &mut Output) -> Result<(), Fault> {
         match event {
-            Event::Deliver(delivery) => self.outbound.deliver(&self.shared, &delivery, now, out),
+            Event::Deliver(delivery) => self.outbound.deliver(&delivery, now, out),
             Event::Answer { ticket, result, .. } => {
                 return self.answered(ticket, result, now, out);
             }

@@ -204,6 +204,7 @@ where
     /// Does what a session's output asks for beside bytes and commands.
     fn heed_output(&mut self, now: Time, s: &mut Scratch) {
         self.outlet.window.encoded(std::mem::take(&mut s.out.delivered));
+        self.house.stats.skip(std::mem::take(&mut s.out.skipped));
         if s.out.dropped > 0 {
             self.house.stats.dropped.fetch_add(std::mem::take(&mut s.out.dropped), Relaxed);
         }

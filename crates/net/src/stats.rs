@@ -1,5 +1,6 @@
 //! Counters of connections. Plain atomics: whoever shows them reads them.
 
+use lockgate_front::Skipped;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -71,6 +72,8 @@ pub struct Stats {
     pub dropped: AtomicU64,
     /// Properties of messages that no other protocol has words for, or not so many.
     pub untold: AtomicU64,
+    /// What peers were not delivered, in the order of `Skipped`.
+    skipped: [AtomicU64; 3],
     closed: [AtomicU64; Ending::ALL.len()],
     /// Bytes moved, counted apart by threads that would else wait for each other's cache line.
     moved: [Moved; SHARDS],
@@ -89,6 +92,22 @@ impl Stats {
     /// Connections that ended that way.
     pub fn closed(&self, ending: Ending) -> u64 {
         self.closed[ending as usize].load(Relaxed)
+    }
+
+    /// What peers were not delivered, though it came for them.
+    pub fn skipped(&self) -> Skipped {
+        let [too_large, expired, nameless] =
+            [0, 1, 2].map(|n: usize| self.skipped[n].load(Relaxed));
+        Skipped { too_large, expired, nameless }
+    }
+
+    pub(crate) fn skip(&self, more: Skipped) {
+        let Skipped { too_large, expired, nameless } = more;
+        for (counter, n) in self.skipped.iter().zip([too_large, expired, nameless]) {
+            if n > 0 {
+                counter.fetch_add(n, Relaxed);
+            }
+        }
     }
 
     /// Bytes read from peers.
@@ -143,5 +162,9 @@ mod tests {
             }
         });
         assert_eq!((stats.bytes_read(), stats.bytes_written()), (60, 100));
+        let skipped = Skipped { too_large: 1, expired: 2, nameless: 3 };
+        stats.skip(skipped);
+        stats.skip(Skipped::default());
+        assert_eq!(stats.skipped(), skipped);
     }
 }

@@ -85,7 +85,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
 /// Appends what a neutral property list says.
 fn neutral(head: &[u8], dialect: Dialect, out: &mut Vec<u8>) -> u32 {
     // Most messages have a delivery mode only, or nothing.
-    if let [0x10, 0, _] | [0, 0] = *head {
+    if let [] | [0x10, 0, _] | [0, 0] = *head {
         return 0;
     }
     let Ok(list) = Properties::decode(head) else { return 1 };

@@ -69,6 +69,7 @@ impl Connection {
         });
         let terms = Terms {
             version: c.version,
+            dialect: self.dialect,
             packet_max: self.packet_max,
             alias_max: c.properties.topic_alias_maximum().unwrap_or(0).min(settings.alias_out_max),
             in_flight_max,
@@ -258,7 +259,7 @@ impl Connection {
         self.deadline = None;
         self.keep_alive.agree(keep_alive, now);
         self.answers.resume(attached.open.iter().map(|mark| mark.0));
-        self.outbound.attached(&self.shared, terms, attached, out);
+        self.outbound.attached(terms, attached, out);
     }
 
     /// What we take, the same for everybody; what is not said is as the protocol has it:
