@@ -8,6 +8,7 @@ pub mod binary;
 pub mod broker;
 pub mod history;
 pub mod load;
+pub mod scram;
 pub mod wire;
 
 pub use broker::{Broker, Options};

@@ -6,5 +6,6 @@ mod client;
 mod crash;
 mod definitions;
 mod hostile;
+mod scram;
 mod startup;
 mod tidy;

@@ -17,6 +17,7 @@ use crate::frame::{self, BEFORE_LOGIN_MAX, Cut, Head};
 use crate::packet::{Kind, Packet, Side, Version};
 use crate::reason::Reason;
 use crate::{Shared, decode, error};
+use auth::Proving;
 use bytes::Bytes;
 use confirm::Answers;
 use connect::Entering;
@@ -74,6 +75,8 @@ pub(crate) struct Connection {
     lasts: bool,
     /// A login that the driver has not judged yet.
     judging: bool,
+    /// How a client that named a method of its own proves who it is.
+    proving: Option<Box<Proving>>,
     /// The largest packet that the client takes.
     packet_max: usize,
     /// Whose rules make keys of topics.
@@ -102,6 +105,7 @@ impl Connection {
             problems: true,
             lasts: false,
             judging: false,
+            proving: None,
             packet_max: usize::MAX,
             dialect: Dialect::default(),
             deadline,
@@ -275,6 +279,9 @@ impl Connection {
 impl Session for Connection {
     fn receive(&mut self, input: &Bytes, now: Time, out: &mut Output) -> Received {
         self.keep_alive.heard(now);
+        if input.is_empty() {
+            self.excuse_proof(now);
+        }
         self.answers.next_read();
         let mut run = Building::default();
         let mut received = Received::default();
@@ -331,7 +338,7 @@ impl Session for Connection {
     fn wake_at(&self) -> Option<Time> {
         match self.phase {
             Phase::Over => None,
-            Phase::Running => self.wake_for_silence(),
+            Phase::Running => self.wake_for_silence().into_iter().chain(self.proof_ends_at()).min(),
             _ => self.deadline,
         }
     }

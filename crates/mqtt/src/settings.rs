@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::frame::BEFORE_LOGIN_MAX;
+use lockgate_front::Naming;
 use lockgate_model::{Caps, Lasting, Mark, Name};
 use std::fmt;
 use std::time::Duration;
@@ -109,6 +110,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What a user name is the name of.
+    pub(crate) fn naming(&self) -> Naming {
+        if self.vhost_in_user { Naming::VhostAndUser } else { Naming::User }
+    }
+
     /// Whose rules make keys of topics in a virtual host.
     pub fn dialect_of(&self, vhost: &Name) -> Dialect {
         let own = self.dialects.iter().find(|(name, _)| name == vhost);

@@ -2,5 +2,6 @@
 
 mod codec;
 mod scripts;
+mod secrets;
 pub(crate) mod show;
 mod vectors;

@@ -11,9 +11,11 @@ pub fn login(login: &Login) -> String {
         Proof::Password(_) => format!("login {}", login.user),
         Proof::Opening { mechanism, naming, data } => {
             let whole = if *naming == Naming::User { " whole" } else { "" };
-            format!("opening {}{whole} {}", mechanism.name(), text(data))
+            format!("opening {}{whole} {}", mechanism.name(), text(data)).trim_end().to_owned()
         }
-        Proof::Answer { memo, data } => format!("answer {} {}", text(&memo.0), text(data)),
+        Proof::Answer { memo, data } => {
+            format!("answer {} {}", text(&memo.0), text(data)).trim_end().to_owned()
+        }
     }
 }
 

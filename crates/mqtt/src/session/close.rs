@@ -109,7 +109,9 @@ impl Connection {
         };
         // Only who goes without complaint takes its will along [MQTT-3.1.2-10].
         let will = said.reason != Reason::Success;
-        out.commands.push(Command::Depart { will, lasting });
+        if self.phase == Phase::Running {
+            out.commands.push(Command::Depart { will, lasting });
+        }
         self.end(Duration::ZERO, Cause::Agreed, out);
         Ok(())
     }
@@ -142,6 +144,8 @@ impl Connection {
             Phase::Running => {
                 if self.wake_for_silence().is_some_and(|at| now >= at) {
                     self.part(Reason::KeepAliveTimeout, "", Cause::Silent, out);
+                } else if self.proof_ends_at().is_some_and(|at| now >= at) {
+                    self.proof_is_late(out);
                 }
             }
             _ => {

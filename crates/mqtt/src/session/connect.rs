@@ -13,7 +13,7 @@ use crate::property::{Property, PropertyList};
 use crate::reason::Reason;
 use crate::topic;
 use bytes::Bytes;
-use lockgate_front::{Cause, Login, Naming, Output, Proof, Verdict};
+use lockgate_front::{Cause, Login, Output, Proof, Verdict};
 use lockgate_model::{
     self as model, Attached, Attachment, Item, Lasting, Name, Origin, Range, Refusal, Request,
     Retain, Run, Time,
@@ -44,13 +44,30 @@ impl Connection {
         if let Some(max) = c.properties.maximum_packet_size() {
             self.packet_max = max.get() as usize;
         }
-        let mut told = PropertyList::default();
+        if self.begins_exchange(c, out)? {
+            return Ok(());
+        }
+        let (vhost, login) = self.login(c)?;
+        self.prepare(c, vhost, PropertyList::default())?;
+        self.phase = Phase::Login;
+        self.judging = true;
+        out.login = Some(login);
+        Ok(())
+    }
+
+    /// Keeps what CONNECT asks for until the client is let in. `told` is what CONNACK says
+    /// already.
+    pub(super) fn prepare(
+        &mut self,
+        c: &Connect<'_>,
+        vhost: Name,
+        mut told: PropertyList,
+    ) -> Result<(), Fault> {
         let client = self.client_name(c, &mut told)?;
         let lasting = self.lasting(c, &mut told);
         self.lasts = lasting.lasts();
         let keep_alive = self.keep_alive_of(c, &mut told);
         self.respond(c, &client, &mut told);
-        let (vhost, login) = self.login(c)?;
         self.dialect = self.shared.settings.dialect_of(&vhost);
         let will = c.will.map(|will| self.will(&will)).transpose()?;
         let settings = &self.shared.settings;
@@ -76,11 +93,6 @@ impl Connection {
         };
         let entering = Entering { vhost, attachment, keep_alive, told, terms };
         self.entering = Some(Box::new(entering));
-        self.phase = Phase::Login;
-        if !self.begins_exchange(c, out)? {
-            self.judging = true;
-            out.login = Some(login);
-        }
         Ok(())
     }
 
@@ -197,16 +209,28 @@ impl Connection {
                 return Err(Fault::new(Reason::BadLogin, "no user name", "MQTT-3.1.4-2"));
             }
         };
-        let naming = if settings.vhost_in_user { Naming::VhostAndUser } else { Naming::User };
-        let (vhost, user) = naming.split(said);
-        let vhost = vhost.map_or_else(|| settings.vhost.clone(), Name::from);
+        let (vhost, user) = self.named(said);
         let proof = Proof::Password(password);
         Ok((vhost, Login { user: Name::from(user), proof }))
     }
 
+    /// The virtual host and the user of a name. It ends at the last colon, as RabbitMQ has it:
+    /// names of virtual hosts may hold one, names of users not.
+    pub(super) fn named<'n>(&self, said: &'n str) -> (Name, &'n str) {
+        let settings = &self.shared.settings;
+        let (vhost, user) = settings.naming().split(said);
+        (vhost.map_or_else(|| settings.vhost.clone(), Name::from), user)
+    }
+
     /// The driver has judged who the client is.
     pub(super) fn judged(&mut self, verdict: Verdict, out: &mut Output) {
-        if !std::mem::take(&mut self.judging) || self.phase != Phase::Login {
+        if !std::mem::take(&mut self.judging) || self.phase == Phase::Over {
+            return;
+        }
+        if self.proving.is_some() {
+            if let Err(fault) = self.exchanged(verdict, out) {
+                self.fail(&fault, out);
+            }
             return;
         }
         match verdict {

@@ -16,10 +16,10 @@ const PRELUDE: &str = "
 < CONNACK [ReceiveMaximum(1000), MaximumPacketSize(16777216), TopicAliasMaximum(100)]
 ";
 
-fn play(name: &str, settings: Settings) {
+fn play(name: &str, settings: Settings, prelude: &str) {
     let path = format!("{}/../../tests/vectors/mqtt/{name}.script", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect(&path);
-    match script::play(&text, &Mqtt::new(settings), &mut tongue::Mqtt::default(), PRELUDE) {
+    match script::play(&text, &Mqtt::new(settings), &mut tongue::Mqtt::default(), prelude) {
         Ok(cases) => assert!(cases > 0, "{path} has no case"),
         Err(why) => panic!("{name}.script, {why}"),
     }
@@ -29,9 +29,27 @@ macro_rules! scripts {
     ($($name:ident)*) => {
         $(#[test]
         fn $name() {
-            play(stringify!($name), Settings::default());
+            play(stringify!($name), Settings::default(), PRELUDE);
         })*
     };
 }
 
-scripts! { connect }
+scripts! { auth connect }
+
+/// A client that has proved itself by a method of its own.
+const PROVEN: &str = "
+> connect v5 client=c clean method=SCRAM-SHA-256 data=first
+? opening SCRAM-SHA-256 first
+@ prove u final
+! ask 0 open \"/\" as u
+! ask 0 attach \"c\" at amq.topic fresh holds=512
+= ok
+= attached
+< CONNACK [AuthMethod(\"SCRAM-SHA-256\"), AuthData(<secret>), ReceiveMaximum(1000), \
+  MaximumPacketSize(16777216), TopicAliasMaximum(100)]
+";
+
+#[test]
+fn auth_again() {
+    play("auth_again", Settings::default(), PROVEN);
+}
