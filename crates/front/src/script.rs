@@ -226,7 +226,7 @@ impl<'t> Player<'t> {
             self.given.extend(print::command(&command).into_iter().map(|l| format!("! {l}")));
         }
         if let Some(login) = self.out.login.take() {
-            self.given.push_back(format!("? {}", door::login(&login)));
+            self.given.push_back(format!("? {}", door::login(&login)).trim_end().to_owned());
         }
         let bytes = self.out.bytes.take();
         self.given.extend(self.tongue.hear(&bytes).into_iter().map(|l| format!("< {l}")));

@@ -23,7 +23,7 @@ use confirm::Answers;
 use connect::Entering;
 use keep_alive::KeepAlive;
 use lockgate_front::{Output, Peer, Received, Session, Verdict};
-use lockgate_model::{Answer, Event, Refusal, Ticket, Time};
+use lockgate_model::{Answer, CancelCause, Event, Refusal, Ticket, Time};
 use outbound::Outbound;
 use publish::Building;
 use std::sync::Arc;
@@ -169,7 +169,9 @@ impl Connection {
     #[inline]
     fn expects(&self, head: Head) -> Result<(), Fault> {
         let (text, clause) = match (self.phase, head.kind) {
-            (Phase::Running, Kind::Connect) => ("a second CONNECT", "MQTT-3.1.0-2"),
+            (Phase::Running, Kind::Connect) => {
+                return Err(Fault::new(Reason::Protocol, "a second CONNECT", "MQTT-3.1.0-2"));
+            }
             (Phase::Running, _)
             | (Phase::Greeting, Kind::Connect)
             | (Phase::Login, Kind::Auth | Kind::Disconnect) => return Ok(()),
@@ -224,8 +226,11 @@ impl Connection {
             Event::Rejected { first, count, .. } => return self.rejected(first, count),
             Event::Returned { ticket, .. } => self.returned(ticket),
             Event::Broken { why, .. } => return Err(error::refused(&why)),
-            Event::Cancelled { .. } => {
-                self.expelled("a queue that the subscriptions stood on is deleted", out);
+            Event::Cancelled { cause: CancelCause::QueueDeleted, .. } => {
+                self.expelled("a queue that its subscriptions stand on was deleted", out);
+            }
+            Event::Cancelled { cause: CancelCause::TimedOut, .. } => {
+                self.expelled("a message was not acknowledged for too long", out);
             }
             Event::Expelled { why } => self.expelled(&why, out),
             Event::Displaced => self.displaced(out),

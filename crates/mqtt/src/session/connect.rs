@@ -15,8 +15,8 @@ use crate::topic;
 use bytes::Bytes;
 use lockgate_front::{Cause, Login, Output, Proof, Verdict};
 use lockgate_model::{
-    self as model, Attached, Attachment, Item, Lasting, Name, Origin, Range, Refusal, Request,
-    Retain, Run, Time,
+    self as model, Attached, Attachment, Command, Item, Lasting, Name, Origin, Range, Refusal,
+    Request, Retain, Run, Time,
 };
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
@@ -277,6 +277,8 @@ impl Connection {
         if encode::packet(out.bytes.small(), self.version, self.packet_max, &packet).is_err() {
             let text = "the client takes no packet as large as CONNACK";
             let fault = Fault::new(Reason::PacketTooLarge, text, "MQTT-3.1.2-24");
+            // It was never there, so it is not lost.
+            out.commands.push(Command::Depart { will: false, lasting: None });
             return self.fail(&fault, out);
         }
         self.phase = Phase::Running;
