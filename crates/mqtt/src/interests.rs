@@ -122,6 +122,12 @@ impl Interests {
         self.few.len() + self.shared.len() + self.many.as_ref().map_or(0, |tree| tree.len())
     }
 
+    /// The topic that was last asked for, and what is heard of it; nothing if it is not kept.
+    #[inline]
+    pub(crate) fn kept(&self) -> Option<(&str, &Heard)> {
+        self.last.map(|_| (self.last_topic.as_str(), &self.heard))
+    }
+
     /// What is heard of a topic in deliveries under this handle; nothing if it is that of a
     /// shared interest that has ended.
     #[inline]
@@ -217,6 +223,7 @@ mod tests {
         let mut all = filled(&[("a", 1, 0)]);
         let first = all.heard(PASSING, "a").unwrap().serial;
         assert_eq!(all.heard(SETTLING, "a").unwrap().serial, first);
+        assert_eq!(all.kept().map(|(topic, heard)| (topic, heard.serial)), Some(("a", first)));
         assert_ne!(all.heard(PASSING, "b").unwrap().serial, first);
         let before = all.heard(PASSING, "a").unwrap().serial;
         all.follow(&interest("a", 2, 0), PASSING);
@@ -232,6 +239,7 @@ mod tests {
         let topic = "t".repeat(KEEP_MAX + 1);
         let first = all.heard(PASSING, &topic).unwrap().serial;
         assert_ne!(all.heard(PASSING, &topic).unwrap().serial, first);
+        assert_eq!(all.kept(), None);
         assert_eq!((all.heard(PASSING, &topic).unwrap().level, all.last_topic.len()), (Some(1), 0));
     }
 

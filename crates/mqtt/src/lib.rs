@@ -29,7 +29,6 @@ pub mod encode;
 pub mod error;
 pub mod frame;
 mod interests;
-#[allow(dead_code)]
 mod map;
 pub mod packet;
 pub mod property;

@@ -64,11 +64,16 @@ impl Layout {
     /// Is the next message like the last?
     #[inline]
     pub(super) fn is(&self, like: Like, own: Own<'_>) -> bool {
-        self.like == like
-            && self.own.len() == own.native.len() + own.head.len()
-            && self.native_size == own.native.len()
-            && self.own[..self.native_size] == *own.native
-            && self.own[self.native_size..] == *own.head
+        let size = own.native.len() + own.head.len();
+        if self.like != like || self.own.len() != size {
+            return false;
+        }
+        // Comparing nothing at no address takes 100 ns: where there are bytes, they are not
+        // read by vector instructions that fault and start again.
+        size == 0
+            || self.native_size == own.native.len()
+                && self.own[..self.native_size] == *own.native
+                && self.own[self.native_size..] == *own.head
     }
 
     /// Nothing is like it.
@@ -120,15 +125,20 @@ impl Layout {
             return;
         }
         let at = self.bytes.len();
+        // Their length stands before them, and is nearly always one octet.
+        self.bytes.push(0);
         self.properties(dialect, said, labels, like.stamp, own);
-        // They stand behind their length, which is nearly always one octet.
-        let size = self.bytes.len() - at;
+        let size = self.bytes.len() - at - 1;
+        if size < 0x80 {
+            self.bytes[at] = size as u8;
+            return;
+        }
         let mut length = Vec::with_capacity(4);
         put_number(&mut length, size);
         if self.expiry_at > 0 {
-            self.expiry_at += length.len();
+            self.expiry_at += length.len() - 1;
         }
-        self.bytes.splice(at..at, length);
+        self.bytes.splice(at..=at, length);
     }
 
     fn properties(

@@ -228,10 +228,16 @@ impl Outbound {
         numbered: bool,
     ) {
         let Outbound { crossing, interests, aliases, layout, terms, .. } = self;
-        let Some(topic) = topic(crossing, terms.dialect, run, item) else { return };
-        let said = if numbered { aliases.of(topic) } else { Said::Name };
-        let labels = interests.heard(handle, topic).map_or(&[][..], |heard| &heard.labels);
-        layout.lay_out(terms.version, terms.dialect, (topic, said), labels, like, own);
+        let mut lay_out = |topic: &str, labels: &[u32]| {
+            let said = if numbered { aliases.of(topic) } else { Said::Name };
+            layout.lay_out(terms.version, terms.dialect, (topic, said), labels, like, own);
+        };
+        // Whoever looked for its way has asked for its topic.
+        if let Some((topic, heard)) = interests.kept() {
+            lay_out(topic, &heard.labels);
+        } else if let Some(topic) = topic(crossing, terms.dialect, run, item) {
+            lay_out(topic, interests.heard(handle, topic).map_or(&[], |heard| &heard.labels));
+        }
     }
 
     /// The topic has been said with its number: from now on the number is enough.

@@ -70,12 +70,18 @@ impl Plain {
     }
 }
 
+/// A deadline and a user property, together in more than 127 octets.
+const LONG: &[u8] =
+    b"M\x02\x65\x53\xf1\x09\x26\0\x78xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
+xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0\x0a0123456789";
+
 fn message() -> impl Strategy<Value = Message> {
     let topic = prop::sample::select(vec!["a", "a/b", "a/b/c", "a/b/c/d/e"]);
     let size = prop::sample::select(vec![0, 1, 16, 16, 16, 100, 127, 128, 5000, 16_400]);
     let native = prop::sample::select(vec![
         &b""[..],
         b"",
+        LONG,
         b"M\x01\x01",
         b"M\x26\x00\x01k\x00\x01v",
         b"M\x02\x65\x53\xf1\x09\x01\x01",
