@@ -48,7 +48,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { auth connect publish subscribe ends }
+scripts! { auth connect publish subscribe deliver ends }
 
 /// A client that has proved itself by a method of its own.
 const PROVEN: &str = "

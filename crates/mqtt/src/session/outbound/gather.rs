@@ -69,6 +69,10 @@ impl Gather {
             self.unsafe_yet.pop_front();
             self.first += 1;
         }
+        if self.unsafe_yet.is_empty() {
+            // An idle client holds nothing.
+            self.unsafe_yet = VecDeque::new();
+        }
     }
 
     fn flush_settled(&mut self, out: &mut Output) {

@@ -13,6 +13,7 @@ use lockgate_front::Output;
 use lockgate_model::{
     Consumer, Delivery, Item, Mark, Outcome, PASSING, Retain, Run, SETTLING, Stamp, Time,
 };
+use std::collections::VecDeque;
 
 /// What is to become of messages of one topic.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,8 @@ impl Outbound {
             }
             out.delivered += d.cost;
         }
+        // Nothing waits, and mostly nothing does.
+        self.waiting = VecDeque::new();
     }
 
     /// Sends messages of a delivery from `from` on, and returns the first that has to wait.

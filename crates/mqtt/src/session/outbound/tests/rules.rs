@@ -218,3 +218,18 @@ fn what_waits_is_sent_in_order_and_costs_the_window_until_then() {
     assert_eq!(b.puback(3, Reason::Success), ["a 3 q1 4", "! Accept 2+1"]);
     assert_eq!(b.out.delivered, 17);
 }
+
+#[test]
+fn a_client_that_has_everything_holds_little() {
+    let mut b = Bench::new(Terms { alias_max: 16, ..TERMS }, &[interest("#", 2, 7)]);
+    for n in 0..300_u64 {
+        let topic = format!("a/{n}/{}", "t".repeat(600));
+        let all: Vec<Message> = (0..2).map(|_| Message::new(&topic, 1, "x")).collect();
+        b.deliver(&Delivery { number: n * 2, ..settled(&all) });
+        b.puback(Mark::of_entry(n * 2).0, Reason::Success);
+        b.puback(Mark::of_entry(n * 2 + 1).0, Reason::Success);
+    }
+    assert!(size_of::<Outbound>() < 1024, "{}", size_of::<Outbound>());
+    assert_eq!(b.outbound.waiting.capacity(), 0);
+    assert!(!b.outbound.layout.is_large());
+}
