@@ -13,6 +13,7 @@ mod broker;
 mod change;
 mod dice;
 mod dispatch;
+mod few;
 mod id;
 mod journal;
 mod ledger;

@@ -1,7 +1,7 @@
 //! What is there, in numbers, for operators. Nothing here counts: it is asked of who does.
 
 use super::Broker;
-use crate::ledger::{Queue, Store};
+use crate::ledger::Store;
 
 /// What is there, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,14 +52,14 @@ impl Broker {
     /// What is there, in numbers.
     pub fn counts(&self) -> Counts {
         let named = || self.ledger.queues.values().filter(|q| q.store.is_none());
-        let delayed = |q: &&Queue| matches!(q.store, Some(Store::Delayed(_)));
-        let delayed = self.ledger.queues.values().filter(delayed);
+        let all = || self.ledger.queues.values();
+        let delayed = all().filter(|q| matches!(q.store, Some(Store::Delayed(_))));
         let (retained, retained_bytes) = self.count_retained();
         Counts {
             sessions: self.dispatch.sessions.len() as u64,
             queues: named().count() as u64,
             exchanges: self.ledger.exchanges.len() as u64,
-            messages: named().map(Queue::messages).sum(),
+            messages: named().map(|q| q.messages()).sum(),
             delayed: delayed.map(|q| q.line.live()).sum(),
             delayed_lost: self.delayed_lost,
             repeats: self.repeats,

@@ -2,10 +2,10 @@
 
 use super::backlog::read;
 use super::{Answered, Asker, Broker};
-use crate::dispatch::{Desk, Lease, Waiting};
+use crate::dispatch::{Lease, Waiting};
 use crate::id::QueueId;
 use crate::journal::{Effects, Journal};
-use crate::ledger::{Queue, Slice};
+use crate::ledger::Slice;
 use lockgate_model::{Answer, Deed, Got, Name, Refusal};
 
 impl Broker {
@@ -92,10 +92,10 @@ impl Broker {
 
     /// Messages of a queue that nobody holds.
     pub(super) fn waiting_messages(&self, queue: QueueId) -> u64 {
-        let live = self.ledger.queues.get(&queue).map_or(0, Queue::messages);
+        let live = self.ledger.queues.get(&queue).map_or(0, |q| q.messages());
         if self.is_stream(queue) {
             return live;
         }
-        live - self.dispatch.desks.get(&queue).map_or(0, Desk::away)
+        live - self.dispatch.desks.get(&queue).map_or(0, |d| d.away())
     }
 }

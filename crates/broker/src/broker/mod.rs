@@ -369,7 +369,7 @@ impl Broker {
         match change {
             Change::QueueDeclared { id, .. } => {
                 let single = self.ledger.queues.get(id).is_some_and(|q| q.rules.single);
-                let desk = || Desk { single, ..Desk::default() };
+                let desk = || Box::new(Desk { single, ..Desk::default() });
                 self.dispatch.desks.entry(*id).or_insert_with(desk);
                 self.open_stream(*id);
                 self.touch(*id);

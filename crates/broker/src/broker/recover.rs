@@ -303,7 +303,7 @@ impl Broker {
             let single = q.rules.single;
             let mut desk = Desk { cursor, seen, single, used: now, ..Desk::default() };
             desk.recount(&q.line);
-            self.dispatch.desks.insert(q.id, desk);
+            self.dispatch.desks.insert(q.id, Box::new(desk));
         }
         let mut queues: Vec<QueueId> = self.ledger.queues.keys().copied().collect();
         queues.sort_unstable();
@@ -408,7 +408,7 @@ impl Broker {
 
     fn lasts(&self, target: Target) -> bool {
         match target {
-            Target::Queue(q) => self.ledger.queues.get(&q).is_some_and(Queue::is_logged),
+            Target::Queue(q) => self.ledger.queues.get(&q).is_some_and(|q| q.is_logged()),
             Target::Exchange(x) => self.ledger.exchanges.get(&x).is_some_and(|x| x.spec.durable),
         }
     }

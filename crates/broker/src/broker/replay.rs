@@ -94,7 +94,7 @@ impl Broker {
         let pattern = interest.pattern();
         self.stop_replay(target, pattern);
         let store = self.ledger.exchanges.get(&exchange).and_then(|x| x.retained);
-        let q = store.and_then(|store| self.ledger.queues.get(&store));
+        let q = store.and_then(|store| self.ledger.queues.get(&store).map(Box::as_ref));
         let Some(Queue { id: store, line, retained: Some(retained), .. }) = q else { return };
         let found = match retained.find(pattern, FOUND_MAX, LOOKS_MAX) {
             Found::All(found) if found.is_empty() => return,
@@ -226,7 +226,7 @@ impl Broker {
     /// The next copies of a replay, at most so many.
     fn gather(&mut self, r: &mut Replaying, room: usize, out: &mut Effects) -> Portion {
         let Some(q) = self.ledger.queues.get_mut(&r.store) else { return Portion::Over };
-        let Queue { line, retained: Some(retained), .. } = q else { return Portion::Over };
+        let Queue { line, retained: Some(retained), .. } = q.as_mut() else { return Portion::Over };
         let (mut copies, mut passed) = (RunBuilder::default(), 0);
         let (mut slice, mut name): (Option<Slice>, _) = (None, String::new());
         let mut visited: SmallVec<[u64; BLOCKS_MAX]> = SmallVec::new();

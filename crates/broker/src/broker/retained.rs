@@ -159,7 +159,7 @@ impl Broker {
         store: QueueId,
         kept: Vec<(lockgate_model::Name, Kept)>,
     ) -> Result<(), Malformed> {
-        let q = self.ledger.queues.get_mut(&store);
+        let q = self.ledger.queues.get_mut(&store).map(Box::as_mut);
         let Some(Queue { line, retained: Some(retained), .. }) = q else { return Ok(()) };
         for (topic, kept) in kept {
             let end = kept.number.checked_add(1).filter(|end| *end <= line.next(0));

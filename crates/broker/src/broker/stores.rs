@@ -1,7 +1,6 @@
 //! The queues that exchanges own: made and deleted with them, in no list, under no name.
 
 use super::Broker;
-use crate::dispatch::Desk;
 use crate::id::{ExchangeId, QueueId};
 use crate::journal::Effect;
 use crate::ledger::Store;
@@ -12,7 +11,7 @@ impl Broker {
     pub(super) fn open_stores(&mut self, exchange: ExchangeId) {
         let Some(x) = self.ledger.exchanges.get(&exchange) else { return };
         for store in x.stores() {
-            self.dispatch.desks.entry(store.id()).or_insert_with(Desk::default);
+            self.dispatch.desks.entry(store.id()).or_default();
         }
     }
 

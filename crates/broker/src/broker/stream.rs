@@ -143,7 +143,7 @@ impl Broker {
             let Some(stream) = &q.stream else { return Vec::new() };
             stream.segments().map(|s| (q.id, s.base, s.bytes)).collect()
         };
-        let mut all: Vec<_> = self.ledger.queues.values().flat_map(of).collect();
+        let mut all: Vec<_> = self.ledger.queues.values().flat_map(|q| of(q)).collect();
         all.sort_unstable();
         all
     }

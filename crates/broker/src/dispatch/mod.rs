@@ -38,7 +38,7 @@ pub struct Dispatch {
     /// All that is handed out and not yet settled.
     pub leases: Slab<Lease>,
     /// How each queue stands with its subscribers.
-    pub desks: ById<QueueId, Desk>,
+    pub desks: ById<QueueId, Box<Desk>>,
     /// What is in memory of streams' segments.
     pub chunks: ById<QueueId, Chunks>,
     /// Queues that may have something to deliver.

@@ -8,6 +8,9 @@ use crate::way::Way;
 use lockgate_model::{Caps, Interest, Lasting, Mark, Name, Table, Will, topic};
 use std::collections::BTreeSet;
 
+/// So many interests take no more room than they need.
+const FEW: usize = 8;
+
 /// What a queue is in a berth, or for a group of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hearing {
@@ -206,6 +209,10 @@ impl Ledger {
                 }
             }
             Err(at) => {
+                // Mostly there is one, and there are very many berths.
+                if b.interests.len() < FEW {
+                    b.interests.reserve_exact(1);
+                }
                 b.interests.insert(at, interest.clone());
                 self.tie(&b, interest);
             }

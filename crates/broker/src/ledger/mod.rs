@@ -72,7 +72,7 @@ pub struct Ledger {
     /// By id.
     pub exchanges: ById<ExchangeId, Exchange>,
     /// By id.
-    pub queues: ById<QueueId, Queue>,
+    pub queues: ById<QueueId, Box<Queue>>,
     /// By id.
     pub berths: ById<BerthId, Berth>,
     /// Users, rights and parameters.
@@ -99,7 +99,7 @@ impl Ledger {
     /// The queue of that name.
     pub fn queue_named(&self, vhost: VhostId, name: &str) -> Option<&Queue> {
         let id = self.vhosts.get(&vhost)?.queues.get(name)?;
-        self.queues.get(id)
+        self.queues.get(id).map(Box::as_ref)
     }
 
     /// The exchange of that name.
@@ -186,7 +186,7 @@ impl Ledger {
             let mut queue = Queue::new(store.id(), vhost, QueueSpec::nameless(spec.durable));
             queue.store = Some(store);
             queue.obey(rules);
-            self.queues.entry(store.id()).or_insert(queue);
+            self.queues.entry(store.id()).or_insert_with(|| Box::new(queue));
         }
         self.exchanges.entry(id).or_insert_with(|| Exchange {
             id,
@@ -218,7 +218,7 @@ impl Ledger {
         let mut queue = Queue::new(id, x.vhost, QueueSpec::nameless(x.spec.durable));
         queue.store = Some(Store::Retained(exchange, id));
         queue.retained = Some(Box::default());
-        self.queues.insert(id, queue);
+        self.queues.insert(id, Box::new(queue));
     }
 
     fn declare_queue(&mut self, vhost: VhostId, id: QueueId, spec: &QueueSpec) {
@@ -226,7 +226,7 @@ impl Ledger {
         let Some(v) = self.vhosts.get_mut(&vhost) else { return };
         v.queues.insert(spec.name.clone(), id);
         let known = Known::of(&spec.arguments);
-        let make = || Queue { known, ..Queue::new(id, vhost, spec.clone()) };
+        let make = || Box::new(Queue { known, ..Queue::new(id, vhost, spec.clone()) });
         let queue = self.queues.entry(id).or_insert_with(make);
         queue.obey(Rules::of(&spec.arguments));
         self.govern_queue(id, 0);
@@ -261,7 +261,7 @@ impl Ledger {
         if let Some(v) = self.vhosts.get_mut(&q.vhost) {
             v.queues.remove(&q.spec.name);
         }
-        for (source, key) in &q.inbound {
+        for (source, key) in q.inbound.iter() {
             self.cut(*source, key);
         }
         if let Some(hearing) = &q.hearing {

@@ -10,10 +10,10 @@ use super::retained::Retained;
 use super::rules::{Kind, Rules};
 use super::stream::Stream;
 use super::window::Known;
+use crate::few::Few;
 use crate::id::{ExchangeId, PageId, QueueId, VhostId};
 use crate::journal::Journal;
 use crate::way::WayKey;
-use hashbrown::HashSet;
 use lockgate_model::{Item, QueueSpec, SessionId, Stamp};
 
 /// A queue.
@@ -50,7 +50,7 @@ pub struct Queue {
     /// What only a store of what topics retain has.
     pub retained: Option<Box<Retained>>,
     /// Ways that lead here.
-    pub inbound: HashSet<(ExchangeId, WayKey)>,
+    pub inbound: Few<(ExchangeId, WayKey)>,
 }
 
 impl Queue {
@@ -72,7 +72,7 @@ impl Queue {
             expiry: Expiry::default(),
             stream: None,
             retained: None,
-            inbound: HashSet::new(),
+            inbound: Few::default(),
         }
     }
 

@@ -270,11 +270,11 @@ impl Broker {
 
 /// Arguments of a queue that drops what came first when it is full.
 fn bounds(messages_max: Option<u64>, bytes_max: Option<u64>) -> Table {
-    let mut table = Table::default();
-    for (name, most) in [("x-max-length", messages_max), ("x-max-length-bytes", bytes_max)] {
-        if let Some(most) = most.and_then(|n| i64::try_from(n).ok()) {
-            table.set(name, Value::I64(most));
-        }
-    }
-    table
+    let bounds = [("x-max-length", messages_max), ("x-max-length-bytes", bytes_max)];
+    let given = |(name, most): (&str, Option<u64>)| {
+        Some((name.into(), Value::I64(i64::try_from(most?).ok()?)))
+    };
+    let mut given: Vec<_> = bounds.into_iter().filter_map(given).collect();
+    given.shrink_to_fit();
+    Table(given)
 }

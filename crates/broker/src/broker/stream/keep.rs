@@ -197,8 +197,8 @@ impl Broker {
 
     /// Entries `from..to` leave the line: what is in memory of them stays there for readers.
     fn take_over(&mut self, queue: QueueId, from: u64, to: u64) {
-        let read = |d: &crate::dispatch::Desk| !d.subscribers.is_empty();
-        if !self.dispatch.desks.get(&queue).is_some_and(read) {
+        let desk = self.dispatch.desks.get(&queue);
+        if desk.is_none_or(|d| d.subscribers.is_empty()) {
             return;
         }
         let Some(q) = self.ledger.queues.get_mut(&queue) else { return };
