@@ -77,7 +77,7 @@ impl Broker {
             return None;
         }
         let at_once = |b: &crate::ledger::Berth| b.will.as_ref().is_some_and(|w| w.delay == 0);
-        // 3.1.3.2.2 of MQTT 5: who comes back in time is not lost; without a delay there is no time.
+        // Who comes back in time is not lost; without a delay there is no time.
         if displaced && self.ledger.berths.get(&id).is_some_and(at_once) {
             self.send_will(id, journal, out);
         }
