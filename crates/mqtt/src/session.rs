@@ -23,7 +23,7 @@ use confirm::Answers;
 use connect::Entering;
 use keep_alive::KeepAlive;
 use lockgate_front::{Output, Peer, Received, Session, Verdict};
-use lockgate_model::{Answer, CancelCause, Event, Refusal, Ticket, Time};
+use lockgate_model::{Answer, CancelCause, Delivery, Event, Refusal, Ticket, Time};
 use outbound::Outbound;
 use publish::Building;
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub(crate) struct Connection {
     keep_alive: KeepAlive,
     asked: Option<(Ticket, Asked)>,
     asks: u32,
+    /// What comes before the answer that says what it is for.
+    early: Vec<Delivery>,
     entering: Option<Box<Entering>>,
     answers: Answers,
     aliases: Aliases,
@@ -112,6 +114,7 @@ impl Connection {
             keep_alive: KeepAlive::new(peer.now),
             asked: None,
             asks: 0,
+            early: Vec::new(),
             entering: None,
             answers: Answers::default(),
             aliases: Aliases::default(),
@@ -218,9 +221,16 @@ impl Connection {
 
     fn event(&mut self, event: Event, now: Time, out: &mut Output) -> Result<(), Fault> {
         match event {
+            // Answers wait for the log, and deliveries do not.
+            Event::Deliver(delivery) if self.awaits_interests() => self.early.push(delivery),
             Event::Deliver(delivery) => self.outbound.deliver(&delivery, now, out),
             Event::Answer { ticket, result, .. } => {
-                return self.answered(ticket, result, now, out);
+                self.answered(ticket, result, now, out)?;
+                if self.phase == Phase::Running && !self.awaits_interests() {
+                    for delivery in std::mem::take(&mut self.early) {
+                        self.outbound.deliver(&delivery, now, out);
+                    }
+                }
             }
             Event::Confirmed { first, count, .. } => self.confirmed(first, count, out),
             Event::Rejected { first, count, .. } => return self.rejected(first, count),
@@ -238,6 +248,11 @@ impl Connection {
             Event::Alarm { .. } | Event::Pause | Event::Resume => {}
         }
         Ok(())
+    }
+
+    /// Is it not known yet what deliveries are for?
+    fn awaits_interests(&self) -> bool {
+        matches!(self.asked, Some((_, Asked::Enter | Asked::Follow(_))))
     }
 
     fn answered(
