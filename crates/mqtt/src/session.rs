@@ -152,6 +152,14 @@ impl Connection {
             Ok(Cut::Nothing) => return Step::Need(bytes.len() + 1),
             Err(bad) => return Step::Failed(bad.into()),
         };
+        if head.kind == Kind::Publish
+            && let Some(done) = self.publish_alike(head, at, input, run)
+        {
+            return match done {
+                Ok(()) => Step::Took(head.total()),
+                Err(fault) => Step::Failed(fault),
+            };
+        }
         let done = self.expects(head).and_then(|()| {
             match decode::packet(Side::Client, self.version, head, body) {
                 Ok(Packet::Publish(p)) => self.publish(&p, input, run, now, out),
@@ -384,4 +392,15 @@ fn strangers(bytes: &[u8]) -> Option<Step> {
     // Letters may be the beginning of a word, and no CONNECT begins with one.
     let word = bytes.first().is_some_and(|b| b.is_ascii_uppercase() || *b == b'\r');
     (word && bytes.len() < 4).then_some(Step::Need(4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // Beside it: the engine's part, the driver's, and a task.
+        assert!(size_of::<Connection>() <= 1024, "{} bytes", size_of::<Connection>());
+    }
 }

@@ -13,10 +13,14 @@ use crate::packet::{Kind, PacketId, Version};
 use crate::reason::Reason;
 use lockgate_front::Output;
 use lockgate_model::Ticket;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Set in the tickets of `Command::Release`.
 const RELEASE: u64 = 1 << 62;
+
+/// Answers that there is room for while none is owed.
+const KEEP_MAX: usize = 512;
 
 /// An answer that is owed.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,27 @@ struct Open {
     read: u32,
 }
 
+/// Spreads packet identifiers over a table: no two of them have one hash, so nobody can
+/// choose them to slow us down. Nothing ever goes through the table in its order.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u16((*b).into()));
+    }
+
+    #[inline]
+    fn write_u16(&mut self, n: u16) {
+        // 2^64 by the golden ratio, and odd: the lowest bits differ as those of `n` do.
+        self.0 = (self.0 ^ u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 /// What became of a packet identifier that a PUBLISH brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -93,7 +118,7 @@ pub(super) struct Answers {
     publishes: Owed,
     releases: Owed,
     /// QoS 2 messages that the client may still send again.
-    open: BTreeMap<u16, Open>,
+    open: HashMap<u16, Open, BuildHasherDefault<Spread>>,
     /// Messages against Receive Maximum (4.9).
     unanswered: u32,
     read: u32,
@@ -234,6 +259,19 @@ impl Answers {
             if let Some(id) = slot.id {
                 put(out, slot.kind, id, slot.reason);
             }
+        }
+        self.rest();
+    }
+
+    /// Gives memory back that an idle client need not hold.
+    fn rest(&mut self) {
+        for owed in [&mut self.publishes, &mut self.releases] {
+            if owed.slots.is_empty() && owed.slots.capacity() > KEEP_MAX {
+                owed.slots = VecDeque::new();
+            }
+        }
+        if self.open.is_empty() && self.open.capacity() > KEEP_MAX {
+            self.open = HashMap::default();
         }
     }
 }

@@ -11,14 +11,15 @@ use super::Connection;
 use super::confirm::{Arrival, Released};
 use super::topics::Unpublishable;
 use crate::error::Fault;
-use crate::frame::range_in;
+use crate::frame::{Head, number_size, range_in};
 use crate::map::{self, Begins, Heads};
-use crate::packet::{Ack, Kind, Publish, Qos, Version};
+use crate::packet::{Ack, Kind, PacketId, Publish, Qos, Version};
 use crate::property::Properties;
 use crate::reason::Reason;
 use bytes::Bytes;
 use lockgate_front::Output;
 use lockgate_model::{Command, Item, Lane, Mark, Origin, Range, Retain, Run, Ticket, Time};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 /// The only strand of a session.
@@ -38,9 +39,24 @@ pub(super) struct Building {
     confirm: Option<Ticket>,
     /// The last message's properties in the input, and what they became.
     last: Option<(Range, bool, Heads)>,
+    /// The last message, if the next one may be like it.
+    like: Option<Like>,
     /// Packet identifiers to be released, and the ticket of the first.
     releases: Vec<Mark>,
     release: Ticket,
+}
+
+/// A message that the next one is nearly always like.
+#[derive(Clone, Copy, Debug)]
+struct Like {
+    /// The lower four bits of its first octet.
+    flags: u8,
+    qos: Qos,
+    /// Its topic with its length in the input, from the beginning of the body on.
+    topic: Range,
+    /// Its properties with their length; in 3.1 and 3.1.1 nothing.
+    properties: Range,
+    item: Item,
 }
 
 impl Building {
@@ -97,7 +113,7 @@ impl Connection {
         now: Time,
         out: &mut Output,
     ) -> Result<(), Fault> {
-        let arrival = self.count(p)?;
+        let arrival = self.count(p.qos, p.id)?;
         let once = p.qos == Qos::ExactlyOnce;
         if once == run.marks.is_empty() && !run.items.is_empty() {
             self.flush_inbound(run, input, out);
@@ -119,7 +135,7 @@ impl Connection {
             run.items.reserve(input.len() / size + 1);
         }
         let origin = run.index(origin);
-        run.items.push(Item {
+        let item = Item {
             origin,
             head,
             body: range_in(input, p.payload).unwrap_or_default(),
@@ -128,17 +144,74 @@ impl Connection {
             exact: once,
             retain: if p.retain { Retain::Wished } else { Retain::Not },
             priority: 0,
-        });
-        self.awaits(p, run);
+        };
+        run.items.push(item);
+        run.like = self.like(p, item);
+        self.awaits(p.qos, p.id, run);
         Ok(())
     }
 
+    /// What the next message is compared with: none where each payload is to be looked at.
+    #[inline]
+    fn like(&self, p: &Publish<'_>, item: Item) -> Option<Like> {
+        if !p.properties.is_empty() && p.properties.payload_format().is_some() {
+            return None;
+        }
+        let said = p.properties.as_bytes().len();
+        let properties = if self.version == Version::V5 { number_size(said) + said } else { 0 };
+        let end = item.body.at as usize;
+        let id = if p.id.is_some() { 2 } else { 0 };
+        let topic = p.topic.len() + 2;
+        let at = end.checked_sub(properties + id + topic)?;
+        let flags = u8::from(p.dup) << 3 | p.qos.bits() << 1 | u8::from(p.retain);
+        let (topic, properties) = (Range::new(at, topic), Range::new(end - properties, properties));
+        Some(Like { flags, qos: p.qos, topic, properties, item })
+    }
+
+    /// Takes a message that differs from the last one in its identifier and its payload
+    /// alone; none if it is not like that.
+    #[inline]
+    pub(super) fn publish_alike(
+        &mut self,
+        head: Head,
+        at: usize,
+        input: &Bytes,
+        run: &mut Building,
+    ) -> Option<Result<(), Fault>> {
+        let Like { flags, qos, topic, properties, item } = run.like?;
+        let padded = head.header > 1 + number_size(head.size);
+        if head.flags != flags || padded && self.version == Version::V5 {
+            return None;
+        }
+        let body = input.get(at + head.header..at + head.total())?;
+        let (said, rest) = body.split_at_checked(topic.len as usize)?;
+        let (id, rest) = match qos {
+            Qos::AtMostOnce => (None, rest),
+            _ => {
+                let (id, rest) = rest.split_first_chunk::<2>()?;
+                (Some(PacketId(NonZeroU16::new(u16::from_be_bytes(*id))?)), rest)
+            }
+        };
+        let (own, payload) = rest.split_at_checked(properties.len as usize)?;
+        if said != topic.of(input) || own != properties.of(input) {
+            return None;
+        }
+        if let Err(fault) = self.count(qos, id) {
+            return Some(Err(fault));
+        }
+        let end = at + head.total();
+        run.items.push(Item { body: Range::new(end - payload.len(), payload.len()), ..item });
+        self.awaits(qos, id, run);
+        Some(Ok(()))
+    }
+
     /// Counts a message against Receive Maximum.
-    fn count(&mut self, p: &Publish<'_>) -> Result<Arrival, Fault> {
+    #[inline]
+    fn count(&mut self, qos: Qos, id: Option<PacketId>) -> Result<Arrival, Fault> {
         let settings = &self.shared.settings;
         let strict = self.version == Version::V5 && settings.receive_strict;
         let most = if strict { settings.receive_max.into() } else { u32::MAX };
-        let arrival = match (p.qos, p.id) {
+        let arrival = match (qos, id) {
             (Qos::ExactlyOnce, Some(id)) => self.answers.open(id, most),
             (Qos::AtLeastOnce, _) => self.answers.count(most).then_some(Arrival::New),
             _ => Some(Arrival::New),
@@ -172,8 +245,8 @@ impl Connection {
 
     /// Notes who waits for what becomes of a message.
     #[inline]
-    fn awaits(&mut self, p: &Publish<'_>, run: &mut Building) {
-        let kind = match (p.qos, p.id) {
+    fn awaits(&mut self, qos: Qos, id: Option<PacketId>, run: &mut Building) {
+        let kind = match (qos, id) {
             (Qos::AtMostOnce, _) | (_, None) => {
                 if run.confirm.is_some() {
                     self.answers.published(None, Kind::Puback);
@@ -191,7 +264,7 @@ impl Connection {
             // Those before it have tickets, too, that nobody waits for.
             (1..run.items.len()).for_each(|_| self.answers.published(None, Kind::Puback));
         }
-        self.answers.published(p.id, kind);
+        self.answers.published(id, kind);
     }
 
     /// Says no to a message. Where that cannot be said the message is dropped if it is the
