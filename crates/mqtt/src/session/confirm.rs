@@ -31,7 +31,7 @@ struct Slot {
     reason: Reason,
     /// It may be said.
     done: bool,
-    /// It was counted against Receive Maximum.
+    /// It is counted against Receive Maximum until it is said. What is open is counted there.
     counted: bool,
 }
 
@@ -190,15 +190,26 @@ impl Answers {
 
     /// A message is on its way to the engine, under the next ticket.
     pub(super) fn published(&mut self, id: Option<PacketId>, kind: Kind) {
-        let counted = id.is_some();
+        let counted = id.is_some() && kind == Kind::Puback;
         let (reason, done) = (Reason::Success, false);
         self.publishes.slots.push_back(Slot { id, kind, reason, done, counted });
     }
 
     /// A message is not for the engine: this is its answer, in its place.
     pub(super) fn decided(&mut self, id: PacketId, kind: Kind, reason: Reason) {
-        let (id, done, counted) = (Some(id), true, true);
+        let counted = match kind {
+            Kind::Puback => true,
+            // It is not open: the identifier is free again (4.3.3).
+            _ if reason.is_error() => self.close(id),
+            _ => false,
+        };
+        let (id, done) = (Some(id), true);
         self.publishes.slots.push_back(Slot { id, kind, reason, done, counted });
+    }
+
+    /// An identifier is open no more. True if it was counted.
+    fn close(&mut self, id: PacketId) -> bool {
+        self.open.remove(&id.0.get()).is_some_and(|open| open.counted)
     }
 
     /// The client has forgotten a message with QoS 2.
@@ -245,13 +256,9 @@ impl Answers {
     pub(super) fn say(&mut self, out: &mut Output) {
         while let Some(slot) = self.publishes.pop() {
             let Some(id) = slot.id else { continue };
-            if slot.kind == Kind::Puback {
-                self.unanswered -= 1;
-            } else if slot.reason.is_error() {
-                // It is not open: the identifier is free again (4.3.3).
-                let open = self.open.remove(&id.0.get());
-                self.unanswered -= u32::from(open.is_some_and(|open| open.counted));
-            }
+            let refused = slot.kind == Kind::Pubrec && slot.reason.is_error();
+            let counted = slot.counted || refused && self.close(id);
+            self.unanswered -= u32::from(counted);
             put(out, slot.kind, id, slot.reason);
         }
         while let Some(slot) = self.releases.pop() {

@@ -57,6 +57,12 @@ impl Engine {
         }
     }
 
+    /// A client that speaks this version is at the other end.
+    pub(super) fn speaks(&mut self, version: &str) {
+        let spoken = self.tongue.say(&format!("connect {version}"));
+        assert!(spoken.is_ok(), "{version}");
+    }
+
     /// These bytes came.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);

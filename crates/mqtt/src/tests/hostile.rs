@@ -2,6 +2,7 @@
 //! end, noise. Each has cost some broker its memory or its life.
 
 use super::engine::Engine;
+use crate::frame;
 use crate::tongue;
 use crate::{Mqtt, Settings};
 use bytes::Bytes;
@@ -72,12 +73,11 @@ fn a_large_packet_is_waited_for_whole() {
 fn a_subscribe_of_countless_filters_asks_for_as_many_as_there_can_be() {
     let settings = Settings { interests_max: 100, ..Settings::default() };
     let mut engine = running("v5", settings);
-    let mut packet = vec![0x82, 0, 0, 0, 0, 0, 7, 0];
-    (0..100_000_u32).for_each(|_| packet.extend([0, 1, b'a', 0]));
-    let size = packet.len() - 5;
-    for (n, octet) in packet[1..5].iter_mut().enumerate() {
-        *octet = (size >> (7 * n)) as u8 & 0x7f | if n < 3 { 0x80 } else { 0 };
-    }
+    let filters = 100_000;
+    let mut packet = vec![0x82];
+    frame::put_number(&mut packet, 3 + 4 * filters);
+    packet.extend([0, 7, 0]);
+    (0..filters).for_each(|_| packet.extend([0, 1, b'a', 0]));
     feed(engine.session.as_mut(), &packet, &mut engine.out);
     match &engine.out.commands[..] {
         [Command::Ask { request: Request::Follow(all), .. }] => assert_eq!(all.len(), 100),

@@ -21,8 +21,13 @@ fn conversation(version: Version, lines: &[String]) -> Vec<u8> {
 }
 
 /// `cuts`: how many bytes each read brings, over and over.
-fn played(bytes: &[u8], cuts: &[usize]) -> Transcript {
+fn played(version: Version, bytes: &[u8], cuts: &[usize]) -> Transcript {
     let mut engine = Engine::default();
+    engine.speaks(match version {
+        Version::V31 => "v3.1",
+        Version::V311 => "v3.1.1",
+        Version::V5 => "v5",
+    });
     let (mut at, mut cuts) = (0, cuts.iter().cycle());
     while at < bytes.len() {
         let n = cuts.next().map_or(1, |n| (*n).max(1)).min(bytes.len() - at);
@@ -96,8 +101,8 @@ proptest! {
         cuts in prop::collection::vec(prop_oneof![1..30usize, 1..5000usize, 1..80_000usize], 1..8),
     ) {
         let bytes = conversation(version, &lines);
-        let whole = played(&bytes, &[bytes.len()]);
-        prop_assert_eq!(&played(&bytes, &cuts), &whole);
+        let whole = played(version, &bytes, &[bytes.len()]);
+        prop_assert_eq!(&played(version, &bytes, &cuts), &whole);
     }
 }
 
@@ -116,10 +121,11 @@ fn byte_by_byte_says_the_same() {
     ]
     .map(str::to_owned)
     .to_vec();
-    let bytes = conversation(Version::V5, &lines);
-    let whole = played(&bytes, &[bytes.len()]);
+    let version = Version::V5;
+    let bytes = conversation(version, &lines);
+    let whole = played(version, &bytes, &[bytes.len()]);
     let said = |kind: &str| whole.said.get(kind).map_or(0, Vec::len);
     assert_eq!([said("PUBACK"), said("PUBREC"), said("PUBCOMP"), said("UNSUBACK")], [1; 4]);
     assert_eq!(whole.asked.get("publish").map(Vec::len), Some(3));
-    assert_eq!(played(&bytes, &[1]), whole);
+    assert_eq!(played(version, &bytes, &[1]), whole);
 }
