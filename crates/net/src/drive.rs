@@ -15,6 +15,7 @@ mod closing;
 mod exchange;
 mod flow;
 mod login;
+mod losses;
 mod outlet;
 mod reading;
 mod scratch;
@@ -31,6 +32,7 @@ use closing::{End, Phase};
 use flow::Flow;
 use lockgate_front::{Front, Peer, Session};
 use lockgate_model::Time;
+use losses::Losses;
 use outlet::Outlet;
 use scratch::Scratch;
 use std::future::Future;
@@ -84,6 +86,7 @@ pub(crate) struct Driver<S, E: Engine> {
     heard: bool,
     bytes_read: u64,
     bytes_written: u64,
+    losses: Losses,
 }
 
 impl<S, E> Driver<S, E>
@@ -123,6 +126,7 @@ where
             heard: false,
             bytes_read: 0,
             bytes_written: 0,
+            losses: Losses::default(),
         }
     }
 
@@ -204,13 +208,7 @@ where
     /// Does what a session's output asks for beside bytes and commands.
     fn heed_output(&mut self, now: Time, s: &mut Scratch) {
         self.outlet.window.encoded(std::mem::take(&mut s.out.delivered));
-        self.house.stats.skip(std::mem::take(&mut s.out.skipped));
-        if s.out.dropped > 0 {
-            self.house.stats.dropped.fetch_add(std::mem::take(&mut s.out.dropped), Relaxed);
-        }
-        if s.out.untold > 0 {
-            self.house.stats.untold.fetch_add(std::mem::take(&mut s.out.untold), Relaxed);
-        }
+        self.losses.heed(&mut s.out, &self.house.stats, self.peer.address, &self.kind);
         if let Some(close) = s.out.close.take() {
             self.close(End::Told(close.cause), Some(close.linger), now, s);
         } else if let Some(login) = s.out.login.take() {
