@@ -244,6 +244,14 @@ settings! {
         session_messages_max: u32 = "100000", limit "1" "4294967295";
         /// Most bytes of payload that wait in one session to be acknowledged; beyond, the oldest are dropped.
         session_bytes_max: Size = "256 MiB", limit "1 KiB" "1 TiB";
+        /// Most messages that wait in all sessions together; beyond, what comes to one drops its oldest.
+        sessions_messages_max: u32 = "10000000", limit "1" "4294967295";
+        /// Most bytes of payload that wait in all sessions together; beyond, what comes to one drops its oldest.
+        sessions_bytes_max: Size = "16 GiB", limit "1 MiB" "1024 TiB";
+        /// Most topics that retain a message, in each exchange; beyond, other topics retain none.
+        retained_max: u32 = "1000000", limit "0" "4294967295";
+        /// Most bytes of retained messages, in each exchange; beyond, other topics retain none.
+        retained_bytes_max: Size = "1 GiB", limit "0" "1024 TiB";
         /// Most bytes of QoS 0 payload that wait for one slow client; beyond, the oldest are dropped.
         passing_bytes_max: Size = "8 MiB", limit "1 KiB" "1 TiB";
         /// Most messages of QoS 1 and 2 that are on their way to one client, unacknowledged.

@@ -33,4 +33,4 @@ pub use engine::{Engine, Port};
 pub use lockgate_broker::Counts;
 pub use lockgate_wal::{Cut, Disk, Level, OpenError as LogError, OsDisk};
 pub use open::{OpenError, Started};
-pub use settings::{Fault, Settings};
+pub use settings::{Fault, Keeps, Settings};

@@ -94,7 +94,10 @@ impl<D: Disk> Engine<D> {
             resident_max: settings.memory_max / 2,
             seed: settings.seed,
             group_header: settings.group_header.clone(),
-            ..lockgate_broker::Settings::default()
+            retained_max: settings.keeps.retained_max,
+            retained_bytes_max: settings.keeps.retained_bytes_max,
+            berths_messages_max: settings.keeps.berths_messages_max,
+            berths_bytes_max: settings.keeps.berths_bytes_max,
         });
         let disk = Arc::clone(&log);
         let (mut broker, mut log, report, mut weights) = recover(broker, log, &settings)?;

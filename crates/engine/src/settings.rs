@@ -10,6 +10,31 @@ use std::time::Duration;
 /// should say why and end the process.
 pub type Fault = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// What topics and berths may keep.
+#[derive(Clone, Debug)]
+pub struct Keeps {
+    /// Most topics of an exchange that retain a message.
+    pub retained_max: u64,
+    /// Most bytes of those.
+    pub retained_bytes_max: u64,
+    /// Most messages that wait in all berths together.
+    pub berths_messages_max: u64,
+    /// Most bytes of their bodies.
+    pub berths_bytes_max: u64,
+}
+
+impl Default for Keeps {
+    fn default() -> Self {
+        let d = lockgate_broker::Settings::default();
+        Keeps {
+            retained_max: d.retained_max,
+            retained_bytes_max: d.retained_bytes_max,
+            berths_messages_max: d.berths_messages_max,
+            berths_bytes_max: d.berths_bytes_max,
+        }
+    }
+}
+
 /// What the engine is told once.
 #[derive(Clone)]
 pub struct Settings {
@@ -27,6 +52,8 @@ pub struct Settings {
     pub queue_resident: u64,
     /// The header by which messages name their group; empty for none.
     pub group_header: Name,
+    /// What topics and berths may keep.
+    pub keeps: Keeps,
     /// The virtual hosts that are made if they are not there.
     pub vhosts: Vec<Name>,
     /// Seeds the names that the broker chooses.

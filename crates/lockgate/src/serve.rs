@@ -8,7 +8,7 @@ use crate::office::{self, Desk, Founding, Office};
 use crate::{banner, fronts, log_command, logs, memory, print, random, settings, signals};
 use lockgate_config::{Config, Durability, Kind, Loaded};
 use lockgate_definitions::Definitions;
-use lockgate_engine::{Engine, Level, OpenError};
+use lockgate_engine::{Engine, Keeps, Level, OpenError};
 use lockgate_model::{Name, Time};
 use lockgate_net::{Clock, Server};
 use std::io::{self, Write};
@@ -126,6 +126,12 @@ fn engine_settings(config: &Config, now: Time) -> Result<lockgate_engine::Settin
         memory_max: memory::budget(config.memory.max),
         queue_resident: config.memory.queue_resident.0,
         group_header: config.queues.group_header.as_str().into(),
+        keeps: Keeps {
+            retained_max: config.mqtt.retained_max.into(),
+            retained_bytes_max: config.mqtt.retained_bytes_max.0,
+            berths_messages_max: config.mqtt.sessions_messages_max.into(),
+            berths_bytes_max: config.mqtt.sessions_bytes_max.0,
+        },
         vhosts: config.vhosts.iter().map(|name| Name::from(name.as_str())).collect(),
         seed: u64::from_ne_bytes(random()?),
         now,

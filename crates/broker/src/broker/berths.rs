@@ -4,6 +4,7 @@
 mod attach;
 mod follow;
 mod leave;
+mod load;
 mod marks;
 mod sift;
 

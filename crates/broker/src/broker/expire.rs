@@ -88,6 +88,7 @@ impl Broker {
         self.pass_time(now);
         self.retry();
         self.turn_tides(journal, out);
+        self.weigh_berths();
         let ms = self.now.millis();
         while let Some((due, queue)) = self.timers.first().copied()
             && due <= ms

@@ -71,6 +71,10 @@ pub struct Settings {
     pub retained_max: u64,
     /// Most bytes of what they retain, with the memory that finds it.
     pub retained_bytes_max: u64,
+    /// Most messages that wait in all berths together.
+    pub berths_messages_max: u64,
+    /// Most bytes of their bodies.
+    pub berths_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -82,6 +86,8 @@ impl Default for Settings {
             group_header: "JMSXGroupID".into(),
             retained_max: 1_000_000,
             retained_bytes_max: 1 << 30,
+            berths_messages_max: 10_000_000,
+            berths_bytes_max: 16 << 30,
         }
     }
 }
@@ -118,6 +124,10 @@ pub struct Broker {
     uncrossed: u64,
     repeats: u64,
     not_retained: u64,
+    /// When the load of all berths was last looked at, in milliseconds.
+    weighed: u64,
+    /// It was more than it may be.
+    crowded: bool,
     /// Who clears a topic that is clear already waits for the log to be committed up to here.
     cleared: u64,
     /// What is retained and on its way to who is newly interested.
@@ -187,6 +197,8 @@ impl Broker {
             delayed_lost: 0,
             repeats: 0,
             not_retained: 0,
+            weighed: 0,
+            crowded: false,
             cleared: 0,
             replays: replay::Replays::default(),
             marked: 0,

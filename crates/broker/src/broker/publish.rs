@@ -319,6 +319,7 @@ impl Broker {
         self.note_expiry(queue, first, run, from, to);
         self.shrink(queue, out);
         self.offer(queue, run, from, to, first, journal, out);
+        self.push_out(queue, (to - from) as u64, journal);
         self.trim_to_bound(queue, journal);
     }
 

@@ -166,6 +166,32 @@ fn more_than_may_wait_pushes_out_what_came_first() {
 }
 
 #[test]
+fn too_much_in_all_berths_pushes_out_the_oldest_of_whoever_gets_more() {
+    let mut quay = Quay::crowded(5);
+    let (a, b) = (quay.lasting("a"), quay.lasting("b"));
+    quay.follow(a, interest("x", 1));
+    quay.follow(b, interest("y", 1));
+    quay.lose(a);
+    quay.lose(b);
+    let other = quay.brief("other");
+    for n in 0..4 {
+        quay.publish(other, "x", &n.to_string(), 1);
+        quay.publish(other, "y", &n.to_string(), 1);
+    }
+    assert_eq!(quay.house.broker.counts().dropped, 0, "it has not been looked at yet");
+    quay.pass(1_000);
+    quay.publish(other, "x", "4", 1);
+    quay.publish(other, "x", "5", 1);
+    assert_eq!(quay.house.broker.counts().dropped, 2);
+    let a = quay.lasting("a");
+    assert_eq!(quay.bodies(a), ["2", "3", "4", "5"]);
+    // Once there is room again nothing goes.
+    quay.pass(1_000);
+    quay.publish(other, "y", "4", 1);
+    assert_eq!(quay.house.waiting("b settling"), Some(5));
+}
+
+#[test]
 fn a_virtual_host_takes_its_berths_along() {
     let mut quay = Quay::new();
     let a = quay.lasting("a");

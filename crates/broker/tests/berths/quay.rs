@@ -1,8 +1,9 @@
 //! A house by the water: clients by number, each with what it was told since it was last asked.
 #![allow(dead_code)] // each test uses what it needs
 
-use crate::kit::house::House;
+use crate::kit::house::{self, House};
 use bytes::Bytes;
+use lockgate_broker::Settings;
 use lockgate_model::*;
 use std::sync::Arc;
 
@@ -83,6 +84,14 @@ impl Quay {
         let mut house = House::new();
         house.lane = Lane(0);
         Quay { house, next_session: 10, told: Vec::new() }
+    }
+
+    /// A quay where so many messages may wait in all.
+    pub fn crowded(berths_messages_max: u64) -> Quay {
+        let mut quay = Quay::new();
+        quay.house = House::made(Settings { berths_messages_max, ..house::settings() });
+        quay.house.lane = Lane(0);
+        quay
     }
 
     fn command(&mut self, session: SessionId, command: Command) {

@@ -53,18 +53,22 @@ pub struct House {
 
 pub const ME: SessionId = SessionId(1);
 
+pub fn settings() -> Settings {
+    Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1, ..Settings::default() }
+}
+
 fn fresh() -> Broker {
-    Broker::new(Settings {
-        queue_resident: 1 << 20,
-        resident_max: 1 << 30,
-        seed: 1,
-        ..Settings::default()
-    })
+    Broker::new(settings())
 }
 
 impl House {
     pub fn new() -> House {
-        let (broker, paper) = (fresh(), Paper::default());
+        House::made(settings())
+    }
+
+    /// The same, with settings of one's own, until it is started again.
+    pub fn made(settings: Settings) -> House {
+        let (broker, paper) = (Broker::new(settings), Paper::default());
         let (told, lane) = (Vec::new(), Lane(1));
         let mut house = House { broker, paper, millis: 1_000, told, lane, tickets: 0 };
         for name in ["/", "b"] {

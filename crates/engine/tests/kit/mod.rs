@@ -1,7 +1,7 @@
 //! A client of the engine that needs no front: it submits, waits and looks.
 #![allow(dead_code)] // each test uses what it needs
 
-use lockgate_engine::{Engine, Level, Port, Settings};
+use lockgate_engine::{Engine, Keeps, Level, Port, Settings};
 use lockgate_model::*;
 use lockgate_wal::sim::SimDisk;
 use std::sync::{Arc, Condvar, Mutex};
@@ -19,6 +19,7 @@ pub fn settings(planted: bool) -> Settings {
         memory_max: 64 * 1024 * 1024,
         queue_resident: 128 * 1024,
         group_header: "JMSXGroupID".into(),
+        keeps: Keeps::default(),
         vhosts: vec!["/".into()],
         seed: 1,
         now: NOW,
