@@ -3,21 +3,26 @@
 
 /// Does a good pattern match a good topic name? Takes as long as both are long together.
 pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, mut name) = (pattern.as_bytes(), name.as_bytes());
     // What begins with $ is not for those who ask for everything [MQTT-4.7.2-1].
-    if name.starts_with('$') && pattern.starts_with(['+', '#']) {
+    if name.first() == Some(&b'$') && matches!(pattern.first(), Some(b'+' | b'#')) {
         return false;
     }
-    let (mut pattern, mut name) = (pattern.split('/'), name.split('/'));
-    loop {
-        match (pattern.next(), name.next()) {
+    // Letter by letter: a wildcard has a level of its own, and names have none.
+    for (at, letter) in pattern.iter().enumerate() {
+        match (letter, name.split_first()) {
+            (b'#', _) => return true,
+            (b'+', _) => {
+                let level = name.iter().position(|b| *b == b'/').unwrap_or(name.len());
+                name = name.get(level..).unwrap_or_default();
+            }
+            (letter, Some((other, rest))) if letter == other => name = rest,
             // `a/#` matches `a`, too (4.7.1.2).
-            (Some("#"), _) => return true,
-            (Some("+"), Some(_)) => {}
-            (Some(level), Some(other)) if level == other => {}
-            (None, None) => return true,
+            (b'/', None) => return pattern.get(at..) == Some(b"/#"),
             _ => return false,
         }
     }
+    name.is_empty()
 }
 
 /// Do the levels of a topic name or pattern match exactly as the words of its key do, by all

