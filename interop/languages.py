@@ -1,7 +1,7 @@
 """How each language's suites are installed and started; knows no broker.
 
-A language is a function that installs what is missing and returns its suites as
-(name, command, folder). Everything it makes lies where git ignores it.
+A language is a function that installs what is missing and returns its suites.
+Everything it makes lies where git ignores it.
 """
 
 import hashlib
@@ -11,9 +11,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE / ".cache"
+
+
+class Suite(NamedTuple):
+    """A program that runs cases, and what it speaks."""
+
+    name: str
+    command: list
+    folder: Path
+    speaks: tuple = ("amqp",)
+
+
+MQTT = ("mqtt",)
+BOTH = ("amqp", "mqtt")
 
 
 def _quietly(command, cwd, **extra):
@@ -57,13 +71,16 @@ def python():
     interpreter = _venv()
     folder = HERE / "python"
     return [
-        (f"python/{name}", [interpreter, "-B", f"{module}.py"], folder)
-        for name, module in (
-            ("pika", "pika_suite"),
-            ("pika-features", "pika_features"),
-            ("aio-pika", "aio_pika_suite"),
-            ("kombu", "kombu_suite"),
-            ("celery", "celery_suite"),
+        Suite(f"python/{name}", [interpreter, "-B", f"{module}.py"], folder, speaks)
+        for name, module, speaks in (
+            ("pika", "pika_suite", ("amqp",)),
+            ("pika-features", "pika_features", ("amqp",)),
+            ("aio-pika", "aio_pika_suite", ("amqp",)),
+            ("kombu", "kombu_suite", ("amqp",)),
+            ("celery", "celery_suite", ("amqp",)),
+            ("paho", "paho_suite", MQTT),
+            ("gmqtt", "gmqtt_suite", MQTT),
+            ("aiomqtt", "aiomqtt_suite", MQTT),
         )
     ]
 
@@ -74,7 +91,11 @@ def node():
     if not (folder / "node_modules").is_dir():
         (CACHE / "node.stamp").unlink(missing_ok=True)
     _once("node", [lock], lambda: _quietly(["npm", "ci", "--no-fund", "--no-audit"], folder))
-    return [("node", ["node", "main.js"], folder), ("node/features", ["node", "features.js"], folder)]
+    return [
+        Suite("node", ["node", "main.js"], folder),
+        Suite("node/features", ["node", "features.js"], folder),
+        Suite("node/mqtt", ["node", "mqtt.js"], folder, MQTT),
+    ]
 
 
 def go():
@@ -82,7 +103,7 @@ def go():
     program = CACHE / "interop-go"
     CACHE.mkdir(exist_ok=True)
     _quietly(["go", "build", "-buildvcs=false", "-o", program, "."], folder)
-    return [("go", [str(program)], folder)]
+    return [Suite("go", [str(program)], folder), Suite("go/mqtt", [str(program), "mqtt"], folder, MQTT)]
 
 
 def java():
@@ -91,7 +112,12 @@ def java():
         (CACHE / "java.stamp").unlink(missing_ok=True)
     inputs = [folder / "pom.xml", *sorted((folder / "src").rglob("*.java"))]
     _once("java", inputs, lambda: _quietly(["mvn", "-q", "-B", "clean", "compile"], folder))
-    return [("java", ["java", "-XX:+UseSerialGC", "-cp", "target/classes:target/lib/*", "interop.Main"], folder)]
+    run = ["java", "-XX:+UseSerialGC", "-cp", "target/classes:target/lib/*"]
+    return [
+        Suite("java", [*run, "interop.Main"], folder),
+        Suite("java/paho", [*run, "interop.PahoMain"], folder, MQTT),
+        Suite("java/hivemq", [*run, "interop.HivemqMain"], folder, MQTT),
+    ]
 
 
 def cargo_executable(folder, name, *arguments):
@@ -111,16 +137,23 @@ def cargo_executable(folder, name, *arguments):
 
 def rust():
     folder = HERE / "rust"
-    return [("rust", [cargo_executable(folder, "lockgate-interop", "--quiet", "--locked")], folder)]
+    program = cargo_executable(folder, "lockgate-interop", "--quiet", "--locked")
+    return [Suite("rust", [program], folder), Suite("rust/rumqttc", [program, "mqtt"], folder, MQTT)]
 
 
-def c():
-    if not shutil.which("amqp-publish"):
+def _packages(needed):
+    """Installs Debian packages unless their programs are there: {program: package}."""
+    missing = [package for program, package in needed.items() if not shutil.which(program)]
+    if missing:
         root = [] if os.geteuid() == 0 else ["sudo", "-n"]
         quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
         _quietly([*root, "apt-get", "update", "-qq"], HERE, env=quiet)
-        _quietly([*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "amqp-tools"], HERE, env=quiet)
-    return [("c", ["./suite.sh"], HERE / "c")]
+        _quietly([*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], HERE, env=quiet)
+
+
+def c():
+    _packages({"amqp-publish": "amqp-tools", "mosquitto_pub": "mosquitto-clients"})
+    return [Suite("c", ["./suite.sh"], HERE / "c"), Suite("c/mosquitto", ["./mqtt.sh"], HERE / "c", MQTT)]
 
 
 def definitions():
@@ -129,7 +162,7 @@ def definitions():
     import rabbit  # noqa: PLC0415 only here is a RabbitMQ needed
 
     rabbit.install()
-    return [("definitions", [_venv(), "-B", "suite.py"], folder)]
+    return [Suite("definitions", [_venv(), "-B", "suite.py"], folder)]
 
 
 def readme():
@@ -139,7 +172,7 @@ def readme():
     link = CACHE / "node_modules"
     if not link.is_symlink():
         link.symlink_to(HERE / "node" / "node_modules")
-    return [("readme", [interpreter, "-B", "suite.py", str(CACHE / "readme")], HERE / "readme")]
+    return [Suite("readme", [interpreter, "-B", "suite.py", str(CACHE / "readme")], HERE / "readme")]
 
 
 ALL = {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -354,6 +355,10 @@ func restart() {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "mqtt" {
+		mqttSuite()
+		return
+	}
 	misuses()
 	connected("declarations", declarations)
 	connected("routing", routing)

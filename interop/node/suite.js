@@ -6,7 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual, inspect, promisify } from 'node:util';
 
+// A broker may speak one of them only.
 export const url = process.env.INTEROP_URL;
+export const mqttUrl = process.env.INTEROP_MQTT;
 const deadline = 20_000;
 const cases = [];
 

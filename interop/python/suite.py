@@ -14,7 +14,9 @@ import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-URL = os.environ["INTEROP_URL"]
+# A broker may speak one of them only.
+URL = os.environ.get("INTEROP_URL")
+MQTT = os.environ.get("INTEROP_MQTT")
 RESTART = os.environ.get("INTEROP_RESTART")
 DEADLINE_SECONDS = 20
 

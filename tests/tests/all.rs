@@ -9,5 +9,3 @@ mod hostile;
 mod scram;
 mod startup;
 mod tidy;
-mod tunnel;
-mod websocket;

@@ -1,6 +1,7 @@
-//! lapin: declarations, confirms, deliveries, settlement, transactions, tables, refusals, a killed broker.
+//! lapin (and with the argument `mqtt`, rumqttc): declarations, confirms, deliveries, settlement, transactions, tables, refusals, a killed broker.
 
 mod misuse;
+mod mqtt;
 mod suite;
 
 use std::time::Duration;
@@ -472,6 +473,10 @@ async fn update_secret() -> Outcome {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    if std::env::args().any(|argument| argument == "mqtt") {
+        mqtt::run().await;
+        return finish();
+    }
     misuse::run().await;
     attempt("declarations", declarations()).await;
     attempt("routing", routing()).await;
