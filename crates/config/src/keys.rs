@@ -252,6 +252,8 @@ settings! {
         retained_max: u32 = "1000000", limit "0" "4294967295";
         /// Most bytes of retained messages, in each exchange; beyond, other topics retain none.
         retained_bytes_max: Size = "1 GiB", limit "0" "1024 TiB";
+        /// How often clients are told how the broker stands, on topics that begin with $SYS; 0 s for never.
+        sys_interval: Span = "10 s", limit "0 s" "65535 s";
         /// Most bytes of QoS 0 payload that wait for one slow client; beyond, the oldest are dropped.
         passing_bytes_max: Size = "8 MiB", limit "1 KiB" "1 TiB";
         /// Most messages of QoS 1 and 2 that are on their way to one client, unacknowledged.

@@ -8,7 +8,7 @@ use crate::outbox::Outbox;
 use crate::shelver::Shelver;
 use crate::state::{Item, State};
 use lockgate_broker::Counts;
-use lockgate_model::{Command, Event, Holdings, Order, Refusal, SessionId, Time};
+use lockgate_model::{Command, Event, Holdings, Name, Order, Refusal, Run, SessionId, Time};
 use lockgate_wal::{Disk, OsDisk, Progress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -76,6 +76,18 @@ impl<D: Disk> Engine<D> {
         let holdings = self.0.gate.look().broker.holdings();
         self.0.gate.drive();
         holdings
+    }
+
+    /// Announces the messages of a run in a virtual host, each to its topic: to clients with
+    /// berths who want to hear it, and to no queue else. They are retained until the next ones
+    /// come or the process ends.
+    pub fn announce(&self, vhost: &Name, run: Arc<Run>, now: Time) {
+        self.0.gate.leave(Item::Announce(vhost.clone(), run, now));
+    }
+
+    /// The virtual hosts that clients have berths in.
+    pub fn vhosts_with_berths(&self) -> Vec<Name> {
+        self.0.gate.look().broker.vhosts_with_berths()
     }
 
     /// The users as they stand.

@@ -9,7 +9,7 @@ use crate::outbox::Outbox;
 use crate::pressure::{Load, Pressure};
 use crate::settings::Fault;
 use lockgate_broker::{Broker, Effects, Io};
-use lockgate_model::{Command, Event, Order, Refusal, SessionId, Time};
+use lockgate_model::{Command, Event, Name, Order, Refusal, Run, SessionId, Time};
 use lockgate_wal::{Disk, Log, Pos};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub enum Item {
     Gone(SessionId),
     /// An administrator's orders, and where what came of each is wanted once it is committed.
     Orders(Vec<Order>, Time, SyncSender<Vec<Done>>),
+    /// What is announced in a virtual host, to clients with berths.
+    Announce(Name, Arc<Run>, Time),
     /// The librarian brings something.
     Brought(Brought),
     /// The log has moved on: look what may leave.
@@ -103,6 +105,7 @@ impl<D: Disk> Gated for State<D> {
                 self.pressure.forget(session);
             }
             Item::Orders(orders, now, told) => self.orders(orders, now, told),
+            Item::Announce(vhost, run, now) => self.announce(&vhost, &run, now),
             Item::Brought(brought) => self.brought(brought),
             Item::Look => {}
             Item::Fault(why) => (self.fault)(&why),
@@ -239,6 +242,12 @@ impl<D: Disk> State<D> {
         }
         self.done.push((after, done, told));
         self.post_accounts();
+    }
+
+    fn announce(&mut self, vhost: &str, run: &Arc<Run>, now: Time) {
+        let Some(log) = &mut self.log else { return };
+        let mut journal = Live { log, weights: &mut self.weights };
+        self.broker.announce(vhost, run, now, &mut journal, &mut self.effects);
     }
 
     /// Lets whoever judges logins know of the users as they are now.

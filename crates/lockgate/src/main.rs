@@ -18,6 +18,7 @@ mod office;
 mod serve;
 mod settings;
 mod signals;
+mod sys;
 
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand};

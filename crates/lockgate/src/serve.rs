@@ -5,6 +5,7 @@ use crate::datadir::DataDir;
 use crate::door::Door;
 use crate::fault::Fault;
 use crate::office::{self, Desk, Founding, Office};
+use crate::sys::Sys;
 use crate::{banner, fronts, log_command, logs, memory, print, random, settings, signals};
 use lockgate_config::{Config, Durability, Kind, Loaded};
 use lockgate_definitions::Definitions;
@@ -56,6 +57,14 @@ pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
     print(&banner::banner(&bound(&server), &data.shown()))?;
     let (accounts, secret) = (engine.clone(), random()?);
     let door = Arc::new(Door::new(&config.auth, secret, move || accounts.accounts()));
+    let sys = Sys {
+        engine: engine.clone(),
+        stats: server.stats(),
+        clock,
+        exchange: config.mqtt.exchange.as_str().into(),
+        every: config.mqtt.sys_interval.0,
+    };
+    runtime.spawn(sys.run());
     let run = server.run(engine.clone(), door, clock, shutdown);
     let stopped = runtime.block_on(run).map_err(|e| Fault::other(format!("cannot serve: {e}")))?;
     drop(office);

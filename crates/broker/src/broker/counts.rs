@@ -13,6 +13,10 @@ pub struct Counts {
     pub messages: u64,
     /// Bytes of messages in memory.
     pub resident: u64,
+    /// Published by clients.
+    pub published: u64,
+    /// Handed to subscribers, as often as it was.
+    pub delivered: u64,
     /// Published and taken by no queue.
     pub unroutable: u64,
     /// Gone because their time had run out.
@@ -44,7 +48,7 @@ pub struct Counts {
     /// Retained by topics for those who come later, and their bytes.
     pub retained: u64,
     pub retained_bytes: u64,
-    /// Published, and not retained: there were too many, or their topics too deep.
+    /// Published, and not retained: there were too many, or too much of it.
     pub not_retained: u64,
 }
 
@@ -71,6 +75,8 @@ impl Broker {
             retained_bytes,
             not_retained: self.not_retained,
             resident: self.resident,
+            published: self.published,
+            delivered: self.dispatch.delivered,
             unroutable: self.unroutable,
             expired: self.expired,
             dropped: self.dropped,

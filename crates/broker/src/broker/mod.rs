@@ -2,6 +2,7 @@
 //! is delivered. Each conversation has a file of its own.
 
 mod administer;
+mod announce;
 mod arguments;
 mod backlog;
 mod berths;
@@ -109,6 +110,7 @@ pub struct Broker {
     next_page: u64,
     next_order: u64,
     dice: Dice,
+    published: u64,
     unroutable: u64,
     expired: u64,
     dropped: u64,
@@ -178,6 +180,7 @@ impl Broker {
             next_page: 0,
             next_order: 0,
             dice: Dice::new(settings.seed),
+            published: 0,
             unroutable: 0,
             expired: 0,
             dropped: 0,

@@ -32,7 +32,7 @@ pub(super) struct Placed {
 
 /// Where messages go.
 pub(super) struct Steered {
-    reach: Reach,
+    pub reach: Reach,
     /// The end of those that go there.
     pub end: usize,
     /// What to give to the queues in place of the one message.
@@ -57,6 +57,7 @@ impl Broker {
         if state.lane(lane).broken {
             return false;
         }
+        self.published += run.items.len() as u64;
         let mut all = true;
         let mut confirms = confirm.map(|first| Confirms { first, from: 0, count: 0, after: 0 });
         let mut at = 0;

@@ -9,17 +9,14 @@ use super::Broker;
 use super::reach::Reach;
 use super::recover::entry;
 use crate::change::Change;
-use crate::id::{QueueId, VhostId};
+use crate::id::{ExchangeId, QueueId, VhostId};
 use crate::journal::Journal;
-use crate::ledger::{Kept, Queue, lifetime};
+use crate::ledger::{Kept, Queue, Retained, lifetime};
 use crate::record::{self, kind};
 use lockgate_model::{Malformed, Retain, Run, Time};
 
 /// Most retained messages in one record of a snapshot.
 const HELD_MAX: usize = 4096;
-
-/// Deeper topics retain nothing: each level costs memory.
-const LEVELS_MAX: usize = 200;
 
 impl Broker {
     /// If item `i` of a run is to be retained by its topic, the exchange's store takes it too.
@@ -47,24 +44,31 @@ impl Broker {
             self.not_retained += 1;
             return 0;
         }
-        let store = store.unwrap_or_else(|| {
-            let id = QueueId(self.ledger.fresh_id());
-            self.change(&Change::StoreMade { exchange, id }, lasting, journal);
-            id
-        });
+        let store = store.unwrap_or_else(|| self.make_store(exchange, lasting, journal));
         reach.queues = reach.queues.iter().copied().chain([store]).collect();
         0
+    }
+
+    /// An exchange is to have a store of what its topics retain.
+    pub(super) fn make_store(
+        &mut self,
+        exchange: ExchangeId,
+        lasting: bool,
+        journal: &mut impl Journal,
+    ) -> QueueId {
+        let id = QueueId(self.ledger.fresh_id());
+        self.change(&Change::StoreMade { exchange, id }, lasting, journal);
+        id
     }
 
     /// What a topic retains already may always be replaced.
     fn may_retain(&self, store: Option<QueueId>, topic: &str, bytes: u64) -> bool {
         let (count_max, bytes_max) = (self.settings.retained_max, self.settings.retained_bytes_max);
         let store = store.and_then(|store| self.ledger.queues.get(&store));
-        let fits = match store.and_then(|q| q.retained.as_ref()) {
+        match store.and_then(|q| q.retained.as_ref()) {
             Some(r) => r.get(topic).is_some() || r.has_room(topic, bytes, count_max, bytes_max),
-            None => count_max > 0 && bytes <= bytes_max,
-        };
-        fits && topic.split('/').nth(LEVELS_MAX).is_none()
+            None => Retained::default().has_room(topic, bytes, count_max, bytes_max),
+        }
     }
 
     /// A topic is to retain nothing. The log says so at once, for who waits to hear of it; and
@@ -107,8 +111,12 @@ impl Broker {
             let topic = run.topic(item).and_then(|t| std::str::from_utf8(t).ok());
             let due = lifetime(run.head(item)).map(|ms| self.now.millis().saturating_add(ms));
             let kept = Kept { number, bytes: item.size() as u64, due, lasting };
-            if let Some(old) = topic.and_then(|topic| retained.put(topic, kept)) {
+            let old = topic.and_then(|topic| retained.put(topic, kept));
+            let Some(Kept { number: old, lasting, .. }) = old else { continue };
+            if lasting {
                 self.settle_range(store, old, old + 1, journal);
+            } else {
+                self.unretain(store, old, journal);
             }
         }
         self.arm(store);
@@ -144,7 +152,7 @@ impl Broker {
                 let due = own.map(|(_, ms)| at.millis().saturating_add(*ms));
                 let kept = Kept { number: first + u64::from(n), bytes, due, lasting: true };
                 let old = q.retained.as_mut().and_then(|r| r.put(topic, kept));
-                if let Some(old) = old {
+                if let Some(Kept { number: old, .. }) = old {
                     q.settle(old, old + 1, journal, &mut self.freed);
                 }
             }

@@ -47,6 +47,8 @@ pub struct Dispatch {
     pub unarmed: Vec<QueueId>,
     /// The latest time that anybody told.
     pub now: Time,
+    /// Entries handed to subscribers, as often as they were.
+    pub delivered: u64,
     /// Counts leases: their ids are used again.
     pub next_serial: u64,
     /// Queues of delayed messages of which something is due.

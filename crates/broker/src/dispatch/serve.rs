@@ -218,6 +218,7 @@ impl Dispatch {
             stamp: lot.stamp.of(part.first, 1),
             cost,
         };
+        self.delivered += u64::from(part.count);
         out.now(session, Event::Deliver(delivery));
         part.count
     }

@@ -142,8 +142,8 @@ impl Retained {
         self.nodes.get(at as usize)?.kept
     }
 
-    /// A topic retains this from now on. Returns the entry that it retained before.
-    pub fn put(&mut self, topic: &str, kept: Kept) -> Option<u64> {
+    /// A topic retains this from now on. Returns what it retained before.
+    pub fn put(&mut self, topic: &str, kept: Kept) -> Option<Kept> {
         // An entry has one topic: a damaged log may say otherwise.
         if self.numbers.contains_key(&kept.number) {
             return None;
@@ -160,7 +160,7 @@ impl Retained {
         if let Some(ms) = kept.due {
             self.dues.insert((ms, kept.number));
         }
-        before.map(|k| k.number)
+        before
     }
 
     /// Entries `from..to` are gone: so is what their topics retained.
@@ -357,7 +357,7 @@ mod tests {
         let mut r = Retained::default();
         assert_eq!(r.put("a/b", kept(1)), None);
         assert_eq!(r.put("a", Kept { due: Some(9), ..kept(2) }), None);
-        assert_eq!(r.put("a/b", kept(3)), Some(1));
+        assert_eq!(r.put("a/b", kept(3)), Some(kept(1)));
         assert_eq!((r.count(), r.bytes(), r.next_due()), (2, 20, Some(9)));
         assert_eq!(r.get("a/b").map(|k| k.number), Some(3));
         r.forget(0, 3);
@@ -389,7 +389,7 @@ mod tests {
                 }
                 let before = model.remove(&topic);
                 if put {
-                    prop_assert_eq!(r.put(&topic, kept(n)), before);
+                    prop_assert_eq!(r.put(&topic, kept(n)), before.map(kept));
                     model.insert(topic, n);
                 } else {
                     before.into_iter().for_each(|n| r.forget(n, n + 1));

@@ -44,6 +44,7 @@ pub struct House {
     pub broker: Broker,
     pub paper: Paper,
     pub millis: u64,
+    settings: Settings,
     /// What was told to all sessions in the last step.
     pub told: Vec<(SessionId, Event)>,
     /// The strand that asks.
@@ -57,20 +58,16 @@ pub fn settings() -> Settings {
     Settings { queue_resident: 1 << 20, resident_max: 1 << 30, seed: 1, ..Settings::default() }
 }
 
-fn fresh() -> Broker {
-    Broker::new(settings())
-}
-
 impl House {
     pub fn new() -> House {
         House::made(settings())
     }
 
-    /// The same, with settings of one's own, until it is started again.
+    /// The same, with settings of one's own.
     pub fn made(settings: Settings) -> House {
-        let (broker, paper) = (Broker::new(settings), Paper::default());
+        let (broker, paper) = (Broker::new(settings.clone()), Paper::default());
         let (told, lane) = (Vec::new(), Lane(1));
-        let mut house = House { broker, paper, millis: 1_000, told, lane, tickets: 0 };
+        let mut house = House { broker, paper, millis: 1_000, settings, told, lane, tickets: 0 };
         for name in ["/", "b"] {
             house.order(Order::MakeVhost(VhostSpec { name: name.into(), ..Default::default() }));
         }
@@ -190,7 +187,7 @@ impl House {
 
     /// Starts again from the log.
     pub fn restart(&mut self) {
-        let mut again = fresh();
+        let mut again = Broker::new(self.settings.clone());
         let paper = std::mem::take(&mut self.paper);
         for (n, (kind, body)) in paper.0.iter().enumerate() {
             let place = Place { pos: (n as u64 + 1) * 1_000_000, len: body.len() as u32 };
@@ -202,9 +199,26 @@ impl House {
 
     /// Starts again from a snapshot.
     pub fn restart_from_snapshot(&mut self) {
-        let mut again = fresh();
+        let mut again = Broker::new(self.settings.clone());
         again.apply_snapshot(&self.broker.snapshot(), &mut Paper::default()).unwrap();
         self.begin(again);
+    }
+
+    /// Starts again with other settings.
+    pub fn settle_in(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.restart();
+    }
+
+    /// Copies on whatever still lives of the log, as if all of its segments were to go.
+    pub fn move_on(&mut self) {
+        for n in 0..self.paper.0.len() {
+            let (kind, body) = self.paper.0[n].clone();
+            let place = Place { pos: (n as u64 + 1) * 1_000_000, len: body.len() as u32 };
+            if matches!(kind, record::kind::ENQUEUED | record::kind::MOVED) {
+                self.broker.relocate(kind, &body.into(), place, &mut self.paper).unwrap();
+            }
+        }
     }
 
     fn begin(&mut self, mut again: Broker) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::quay::{attachment, interest};
 use lockgate_broker::record::kind;
-use lockgate_broker::{Place, QueueId, record};
+use lockgate_broker::{QueueId, record};
 
 #[test]
 fn a_topic_retains_its_last_message_until_an_empty_one_clears_it() {
@@ -111,16 +111,15 @@ fn what_is_published_once_is_retained_and_nothing_else_of_a_run() {
     let mut quay = Quay::new();
     let a = quay.lasting("a");
     let mut run = RunBuilder::default();
-    for (topic, body, wish) in
-        [("x", "1", true), ("x", "2", true), ("x", "3", false), ("y", "4", true)]
-    {
+    let published = [("x", "1", true), ("x", "2", true), ("x", "3", false), ("y", "4", true)];
+    for (topic, body, wish) in published.into_iter().chain([("z", "5", true), ("z", "", true)]) {
         let one = if wish { wished(topic, body, 2, None) } else { message(topic, body, 2) };
         run.copy(&one, 0, 1);
     }
-    let (run, marks) = (Arc::new(run.finish()), (1..5).map(Mark).collect());
+    let (run, marks) = (Arc::new(run.finish()), (1..7).map(Mark).collect());
     quay.send(a, Command::PublishOnce { lane: Lane(0), run, marks, confirm: Ticket(1) });
     let confirmed = |e: &Event| if let Event::Confirmed { count, .. } = e { *count } else { 0 };
-    assert_eq!(quay.told(a).iter().map(confirmed).sum::<u32>(), 4);
+    assert_eq!(quay.told(a).iter().map(confirmed).sum::<u32>(), 6);
     quay.restart(false);
     assert_eq!(told(&mut quay, "#"), pairs(&[("x", "2"), ("y", "4")]));
 }
@@ -172,13 +171,7 @@ fn what_is_retained_moves_on_in_the_log() {
     }
     let house = &mut quay.house;
     let old = house.paper.0.len();
-    for n in 0..old {
-        let (kind, body) = house.paper.0[n].clone();
-        let place = Place { pos: (n as u64 + 1) * 1_000_000, len: body.len() as u32 };
-        if kind == kind::ENQUEUED {
-            house.broker.relocate(kind, &body.into(), place, &mut house.paper).unwrap();
-        }
-    }
+    house.move_on();
     let moved = house.paper.0[old..].iter().filter(|(kind, _)| *kind == kind::MOVED).count();
     assert_eq!(moved, 40, "what lives, and nothing else");
     quay.restart(true);

@@ -5,7 +5,10 @@ mod kit;
 #[path = "../berths/quay.rs"]
 mod quay;
 
+mod announcing;
+mod bounds;
 mod keeping;
+mod model;
 
 mod telling;
 

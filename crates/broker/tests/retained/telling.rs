@@ -85,47 +85,64 @@ fn who_is_there_hears_it_once_and_as_it_was_published() {
     assert_eq!(heard, [("1".to_string(), Retain::Wished), (String::new(), Retain::Wished)]);
 }
 
-#[test]
-fn it_waits_for_the_log_with_the_answer() {
-    let mut quay = Quay::new();
-    let a = quay.brief("a");
-    retain(&mut quay, a, "x", "1", 1);
-    // A log that is not committed any further.
-    let paper = &mut quay.house.paper;
+/// A broker started from the log, which is not committed any further.
+fn uncommitted(quay: Quay) -> (Broker, Paper) {
+    let mut paper = quay.house.paper;
     let mut broker = Broker::new(Settings::default());
     for (n, (kind, body)) in paper.0.iter().enumerate() {
         let place = Place { pos: (n as u64 + 1) * 1_000_000, len: body.len() as u32 };
         broker.replay(*kind, body, place, &mut Paper::default()).unwrap();
     }
-    broker.recovered(true, Time(1_000), paper);
-    let mut out = Effects::default();
-    let session = SessionId(99);
+    broker.recovered(true, Time(1_000), &mut paper);
+    (broker, paper)
+}
+
+/// Somebody follows everything below `x`, or `x` alone; what the answer waits for.
+fn follow(broker: &mut Broker, paper: &mut Paper) -> (Effects, u64) {
+    let (mut out, session) = (Effects::default(), SessionId(99));
     broker.connect(session);
-    let ask = |request| Command::Ask { lane: Lane(0), ticket: Ticket(1), request };
     let attach = quay::attachment("b", Lasting::Seconds(100));
     for request in [
         Request::Open { vhost: "/".into(), user: "guest".into() },
         Request::Attach(Box::new(attach)),
-        Request::Follow(vec![interest("x", 1)]),
+        Request::Follow(vec![interest("x/#", 2)]),
     ] {
         out.events.clear();
-        broker.handle(session, ask(request), Time(1_000), paper, &mut out);
+        let ask = Command::Ask { lane: Lane(0), ticket: Ticket(1), request };
+        broker.handle(session, ask, Time(1_000), paper, &mut out);
     }
     let after = out.events.last().unwrap().after;
-    assert!(after > 0, "the answer waits");
-    out.events.clear();
-    let is_told = |out: &Effects| out.events.iter().any(|e| matches!(e.event, Event::Deliver(_)));
-    for committed in [after - 1, after] {
-        broker.committed(committed, paper);
-        for _ in 0..3 {
-            broker.deliver(paper, &mut out);
-            for io in out.io.drain(..).collect::<Vec<_>>() {
-                if let Io::Load { key, parts } = io {
-                    broker.loaded(key, Arc::new(paper.bring(&parts)));
-                }
+    (out, after)
+}
+
+/// How many messages are told in a turn, with what the disk brings meanwhile.
+fn turn(broker: &mut Broker, paper: &mut Paper) -> u32 {
+    let mut told = 0;
+    for _ in 0..3 {
+        let mut out = Effects::default();
+        broker.deliver(paper, &mut out);
+        for io in out.io {
+            if let Io::Load { key, parts } = io {
+                broker.loaded(key, Arc::new(paper.bring(&parts)));
             }
         }
-        assert_eq!(is_told(&out), committed == after);
+        let count = |e: &Event| if let Event::Deliver(d) = e { d.count } else { 0 };
+        told += out.events.iter().map(|e| count(&e.event)).sum::<u32>();
+    }
+    told
+}
+
+#[test]
+fn it_waits_for_the_log_with_the_answer() {
+    let mut quay = Quay::new();
+    let a = quay.brief("a");
+    retain(&mut quay, a, "x", "1", 1);
+    let (mut broker, mut paper) = uncommitted(quay);
+    let (_, after) = follow(&mut broker, &mut paper);
+    assert!(after > 0, "the answer waits");
+    for committed in [after - 1, after] {
+        broker.committed(committed, &mut paper);
+        assert_eq!(turn(&mut broker, &mut paper), u32::from(committed == after));
     }
 }
 
@@ -150,7 +167,9 @@ fn it_ends_with_the_interest() {
         let heard = quay.taken(b);
         quay.send(b, Command::Window(1 << 20));
         let heard = heard.into_iter().chain(quay.taken(b));
-        let of_x = heard.filter(|h| h.topic.starts_with("x/")).count();
+        let (of_x, of_y): (Vec<_>, Vec<_>) = heard.partition(|h| h.topic.starts_with("x/"));
+        let of_x = of_x.len();
+        assert_eq!(of_y.len(), 100);
         // What was under way comes, and one portion.
         assert!(if end { of_x < 15 } else { of_x > 80 }, "{of_x}");
     }
@@ -192,4 +211,27 @@ fn who_is_away_is_told_the_rest_when_it_comes_back() {
     topics.sort();
     topics.dedup();
     assert_eq!(topics.len(), 5_000);
+}
+
+/// What is to be delivered exactly once is handed out when the log has it: until then a portion
+/// of it waits, and no more.
+#[test]
+fn no_more_is_copied_than_the_log_keeps_up_with() {
+    let mut quay = Quay::new();
+    let a = quay.brief("a");
+    for n in 0..5_000 {
+        retain(&mut quay, a, &format!("x/{n}"), "body", 2);
+    }
+    let (mut broker, mut paper) = uncommitted(quay);
+    let (out, after) = follow(&mut broker, &mut paper);
+    assert!(!out.events.is_empty());
+    broker.committed(after, &mut paper);
+    for _ in 0..5 {
+        let told = turn(&mut broker, &mut paper);
+        let counts = broker.counts();
+        assert_eq!((told, counts.messages, counts.dropped), (0, 1_000, 0), "its queue is full");
+    }
+    let end = (paper.0.len() as u64 + 1) * 1_000_000;
+    broker.committed(end, &mut paper);
+    assert_eq!(turn(&mut broker, &mut paper), 100, "as many as it may hold");
 }
