@@ -24,13 +24,16 @@ struct Wish {
     level: u8,
     as_published: bool,
     label: u32,
+    salt: u16,
 }
 
 impl Wish {
     fn of(interest: &Interest) -> Wish {
         let Interest { filter, level, as_published, label, .. } = interest;
         let (level, as_published, label) = (*level, *as_published, *label);
-        Wish { filter: filter.clone(), level, as_published, label }
+        let mix = |salt: u16, byte| (salt ^ u16::from(byte)).wrapping_mul(0x9e37).rotate_left(5);
+        let salt = filter.bytes().fold(0, mix);
+        Wish { filter: filter.clone(), level, as_published, label, salt }
     }
 }
 
@@ -41,6 +44,8 @@ pub(crate) struct Heard {
     pub(crate) level: Option<u8>,
     /// One of them wants to know whether it was to be retained.
     pub(crate) as_published: bool,
+    /// Of a shared one, a number that another filter hardly has.
+    pub(crate) salt: u16,
     /// Their labels in ascending order, each once.
     pub(crate) labels: Vec<u32>,
     /// Another number for whatever was found anew.
@@ -51,6 +56,7 @@ impl Heard {
     fn add(&mut self, wish: &Wish) {
         self.level = self.level.max(Some(wish.level));
         self.as_published |= wish.as_published;
+        self.salt = wish.salt;
         if wish.label != 0 {
             self.labels.push(wish.label);
         }

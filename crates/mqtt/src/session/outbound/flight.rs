@@ -8,11 +8,7 @@
 
 use foldhash::fast::FixedState;
 use lockgate_model::{LeaseId, Mark};
-use std::collections::{HashMap, VecDeque};
-
-/// Identifiers of shared deliveries that rest before one is given again, so that an answer
-/// that comes late is not taken for another's.
-const REST: usize = 256;
+use std::collections::HashMap;
 
 /// Larger than this, what nothing is in gives its memory back.
 const KEEP_MAX: usize = 64;
@@ -23,6 +19,16 @@ pub(super) struct Entry {
     pub(super) lease: LeaseId,
     /// Its place in the lease.
     pub(super) at: u32,
+}
+
+/// Which identifier an entry is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// That of its mark and no other.
+    Mark(Mark),
+    /// One that is made of this number, so that it has the same if it comes once more; another
+    /// if that is in use. Above those of marks.
+    Made(u64),
 }
 
 /// How far a message is.
@@ -55,10 +61,8 @@ pub(super) struct Flight {
     stages: HashMap<u16, Stage, FixedState>,
     /// Most that may be on the way.
     max: usize,
-    /// Of shared deliveries: those that were given and came back, the oldest first.
-    rested: VecDeque<u16>,
-    /// How many of those have been given at all.
-    given: u16,
+    /// Where above marks one is sought in place of one in use.
+    next: u16,
 }
 
 impl Flight {
@@ -72,17 +76,20 @@ impl Flight {
         self.stages.insert(mark.0, Stage::Released);
     }
 
-    /// Gives an entry its identifier: that of the mark, or another above all of these. None
-    /// if it is in use, or as much is on the way as may be.
+    /// Gives an entry its identifier. None if it is in use, or as much is on the way as may be.
     #[inline]
-    pub(super) fn begin(&mut self, mark: Option<Mark>, entry: Entry, exact: bool) -> Option<u16> {
+    pub(super) fn begin(&mut self, wanted: Wanted, entry: Entry, exact: bool) -> Option<u16> {
         if self.stages.len() >= self.max {
             return None;
         }
-        let id = match mark {
-            Some(mark) if self.stages.contains_key(&mark.0) => return None,
-            Some(mark) => mark.0,
-            None => self.other()?,
+        let id = match wanted {
+            Wanted::Mark(mark) => mark.0,
+            Wanted::Made(number) => above(number as u16),
+        };
+        let id = match (wanted, self.stages.contains_key(&id)) {
+            (_, false) => id,
+            (Wanted::Mark(_), true) => return None,
+            (Wanted::Made(_), true) => self.other()?,
         };
         self.stages.insert(id, Stage::Sent { entry, exact });
         Some(id)
@@ -90,29 +97,15 @@ impl Flight {
 
     /// An identifier above those of marks that is not in use.
     fn other(&mut self) -> Option<u16> {
-        let known = |id: &u16| self.stages.contains_key(id);
-        let fresh = Mark::OWN + 1..=u16::MAX;
-        if self.rested.len() < REST {
-            while let Some(id) = fresh.clone().nth(self.given.into()) {
-                self.given += 1;
-                if !known(&id) {
-                    return Some(id);
-                }
-            }
-        }
-        while let Some(id) = self.rested.pop_front() {
-            if !known(&id) {
-                return Some(id);
-            }
-        }
-        None
+        let from = self.next;
+        let all = (0..=Mark::OWN).map(|n| above(from.wrapping_add(n)));
+        let id = all.into_iter().find(|id| !self.stages.contains_key(id))?;
+        self.next = id.wrapping_add(1);
+        Some(id)
     }
 
     fn end(&mut self, id: u16) {
         self.stages.remove(&id);
-        if id > Mark::OWN {
-            self.rested.push_back(id);
-        }
         if self.stages.is_empty() && self.stages.capacity() > KEEP_MAX {
             self.stages = HashMap::default();
         }
@@ -171,6 +164,11 @@ impl Flight {
     }
 }
 
+/// The identifier above those of marks that a number gives.
+fn above(number: u16) -> u16 {
+    number | (Mark::OWN + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,65 +183,61 @@ mod tests {
     fn a_mark_is_its_identifier_and_waits_while_that_is_in_use() {
         let mut f = Flight::new(10);
         let (first, again) = (Mark::of_entry(5), Mark::of_entry(5 + u64::from(Mark::OWN)));
-        assert_eq!(f.begin(Some(first), entry(0), false), Some(6));
-        assert_eq!(f.begin(Some(again), entry(1), false), None);
+        assert_eq!(f.begin(Wanted::Mark(first), entry(0), false), Some(6));
+        assert_eq!(f.begin(Wanted::Mark(again), entry(1), false), None);
         assert_eq!(f.puback(6), Some(entry(0)));
-        assert_eq!(f.begin(Some(again), entry(1), false), Some(6));
+        assert_eq!(f.begin(Wanted::Mark(again), entry(1), false), Some(6));
     }
 
     #[test]
     fn no_more_is_on_the_way_than_may_be_mqtt_3_3_4_9() {
         let mut f = Flight::new(2);
         f.resume(Mark(9));
-        assert_eq!(f.begin(None, entry(0), true), Some(32_768));
-        assert_eq!(f.begin(None, entry(1), true), None);
+        assert_eq!(f.begin(Wanted::Made(0), entry(0), true), Some(32_768));
+        assert_eq!(f.begin(Wanted::Made(1), entry(1), true), None);
         // Received is not done with: its place is free when PUBCOMP has come.
         assert_eq!(f.pubrec(32_768), Pubrec::Keep(entry(0)));
-        assert_eq!(f.begin(None, entry(1), true), None);
+        assert_eq!(f.begin(Wanted::Made(1), entry(1), true), None);
         assert!(f.pubcomp(9));
-        assert_eq!(f.begin(None, entry(1), true), Some(32_769));
+        assert_eq!(f.begin(Wanted::Made(1), entry(1), true), Some(32_769));
     }
 
     #[test]
     fn qos_2_goes_through_all_its_stages() {
         let mut f = Flight::new(5);
         assert_eq!(f.pubrec(3), Pubrec::Unknown);
-        assert_eq!(f.begin(Some(Mark(3)), entry(7), true), Some(3));
+        assert_eq!(f.begin(Wanted::Mark(Mark(3)), entry(7), true), Some(3));
         assert_eq!((f.puback(3), f.pubcomp(3)), (None, false));
         assert_eq!(f.pubrec(3), Pubrec::Keep(entry(7)));
         assert_eq!((f.pubrec(3), f.refuse(3), f.pubcomp(3)), (Pubrec::Wait, None, false));
         f.release(3);
         assert_eq!((f.pubrec(3), f.refuse(3), f.puback(3)), (Pubrec::Again, None, None));
         assert!(f.pubcomp(3) && !f.pubcomp(3));
-        assert_eq!(f.begin(Some(Mark(3)), entry(8), true), Some(3));
+        assert_eq!(f.begin(Wanted::Mark(Mark(3)), entry(8), true), Some(3));
         assert_eq!((f.refuse(3), f.refuse(3)), (Some(entry(8)), None));
     }
 
     #[test]
-    fn identifiers_of_shared_deliveries_rest_and_never_run_out() {
+    fn an_identifier_is_made_of_a_number_and_another_is_found_if_it_is_in_use() {
         let mut f = Flight::new(u16::MAX);
-        f.resume(Mark(32_769));
-        assert_eq!(f.begin(None, entry(0), false), Some(32_768));
-        assert_eq!(f.begin(None, entry(0), false), Some(32_770));
-        let mut last = 0;
-        for n in 0..100_000 {
-            last = f.begin(None, entry(n), false).expect("one is free");
-            assert!(last > Mark::OWN);
-            assert_eq!(f.puback(last), Some(entry(n)));
+        f.resume(Mark(32_770));
+        assert_eq!(f.begin(Wanted::Made(2), entry(0), false), Some(32_768));
+        assert_eq!(f.begin(Wanted::Made(32_767), entry(1), false), Some(u16::MAX));
+        assert_eq!(f.begin(Wanted::Made(1 << 40 | 32_767), entry(2), false), Some(32_769));
+        assert_eq!(f.begin(Wanted::Made(0), entry(3), false), Some(32_771));
+        for n in 0..32_768 - 5 {
+            assert!(f.begin(Wanted::Made(7), entry(n), false).is_some_and(|id| id > Mark::OWN));
         }
-        assert!(f.rested.len() <= REST && last < 32_768 + 2 * REST as u16);
-        for n in 0..32_768 - 3 {
-            assert!(f.begin(None, entry(n), false).is_some(), "{n}");
-        }
-        assert_eq!(f.begin(None, entry(0), false), None);
-        assert!(f.pubcomp(32_769));
-        assert_eq!(f.begin(None, entry(0), false), Some(32_769));
+        assert_eq!(f.begin(Wanted::Made(7), entry(0), false), None);
+        assert!(f.pubcomp(32_770));
+        assert_eq!(f.begin(Wanted::Made(7), entry(0), false), Some(32_770));
     }
 
     #[test]
     fn what_is_done_with_gives_its_memory_back() {
         let mut f = Flight::new(1000);
-        let ids: Vec<u16> = (0..1000).filter_map(|n| f.begin(None, entry(n), false)).collect();
+        let ids: Vec<u16> =
+            (0..1000).filter_map(|n| f.begin(Wanted::Made(n.into()), entry(n), false)).collect();
         ids.into_iter().for_each(|id| assert!(f.puback(id).is_some()));
         assert_eq!(f.stages.capacity(), 0);
     }
@@ -267,7 +261,9 @@ mod tests {
                     0..=2 => {
                         let (shared, exact) = (n % 3 == 0, step == 2);
                         let mark = Mark(n % 6 + 1);
-                        let got = f.begin((!shared).then_some(mark), entry(next), exact);
+                        let made = Wanted::Made(u64::from(n) * 99);
+                        let wanted = if shared { made } else { Wanted::Mark(mark) };
+                        let got = f.begin(wanted, entry(next), exact);
                         let full = naive.len() >= usize::from(max);
                         match got {
                             Some(id) => {

@@ -4,9 +4,10 @@
 use super::Outbound;
 use super::alias::Said;
 use super::crossing::Crossing;
-use super::flight::Entry;
+use super::flight::{Entry, Wanted};
 use super::layout::{Like, Own};
 use crate::dialect::Dialect;
+use crate::interests::Heard;
 use crate::map;
 use crate::packet::{Kind, Version};
 use lockgate_front::Output;
@@ -19,7 +20,7 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// They are sent, with this QoS at most.
-    Open { level: u8, as_published: bool, serial: u64 },
+    Open { level: u8, as_published: bool, salt: u16, serial: u64 },
     /// They are not sent.
     Shut(Outcome),
     /// They have no topic that the client could be told.
@@ -88,9 +89,9 @@ impl Outbound {
                 _ => self.way(d.consumer, run, item),
             };
             let outcome = match way {
-                Way::Open { level, as_published, serial } => {
+                Way::Open { level, as_published, salt, serial } => {
                     let like = self.like(d, n, item, (level, as_published, serial));
-                    match self.one(d, n, item, like, now, out) {
+                    match self.one(d, n, item, (like, salt), now, out) {
                         Sent::Done => Some(Outcome::Accept),
                         Sent::OnTheWay => None,
                         Sent::Waits => return n,
@@ -133,7 +134,8 @@ impl Outbound {
             None if run.topic(item).is_none() => u8::from(handle != PASSING),
             None => return Way::Shut(Outcome::Accept),
         };
-        Way::Open { level, as_published: heard.as_published, serial: heard.serial }
+        let Heard { as_published, salt, serial, .. } = *heard;
+        Way::Open { level, as_published, salt, serial }
     }
 
     /// What the packet of a message is like.
@@ -163,7 +165,7 @@ impl Outbound {
         d: &Delivery,
         n: u32,
         item: &Item,
-        like: Like,
+        (like, salt): (Like, u16),
         now: Time,
         out: &mut Output,
     ) -> Sent {
@@ -201,8 +203,11 @@ impl Outbound {
         let qos = like.flags >> 1 & 3;
         if let (1.., Some(lease)) = (qos, d.lease) {
             let number = d.number.wrapping_add(u64::from(n) * u64::from(d.step));
-            let mark = (d.consumer == SETTLING).then(|| Mark::of_entry(number));
-            match self.flight.begin(mark, Entry { lease, at: n }, qos == 2) {
+            let wanted = match d.consumer {
+                SETTLING => Wanted::Mark(Mark::of_entry(number)),
+                _ => Wanted::Made(number.wrapping_add(salt.into())),
+            };
+            match self.flight.begin(wanted, Entry { lease, at: n }, qos == 2) {
                 Some(given) => id = given,
                 None => return Sent::Waits,
             }

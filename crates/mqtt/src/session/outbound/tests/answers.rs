@@ -59,10 +59,10 @@ fn what_was_received_before_is_released_again_first_mqtt_4_4_0_1() {
 fn a_shared_message_with_qos_2_is_received_like_any_other() {
     let mut b = Bench::new(TERMS, &[interest("$share/g/a", 2, 0)]);
     let d = delivery(Consumer(2), &[Message::new("a", 2, "x")]);
-    assert_eq!(b.deliver(&d), ["a x q2 32768"]);
-    assert_eq!(b.pubrec(32_768, Reason::Success), ["! received 0 [32768] as 0"]);
-    assert_eq!(b.confirmed(0, 1), ["PUBREL 32768"]);
-    assert_eq!(b.pubcomp(32_768), ["! completed 32768"]);
+    assert_eq!(b.deliver(&d), ["a x q2 44072"]);
+    assert_eq!(b.pubrec(44_072, Reason::Success), ["! received 0 [44072] as 0"]);
+    assert_eq!(b.confirmed(0, 1), ["PUBREL 44072"]);
+    assert_eq!(b.pubcomp(44_072), ["! completed 44072"]);
 }
 
 /// What a client has of a packet identifier.

@@ -67,7 +67,7 @@ fn what_nobody_hears_any_more_is_settled_and_not_sent() {
     assert_eq!(b.deliver(&settled(&[Message::new("c", 1, "x")])), ["! Accept 0+1"]);
     assert_eq!(b.deliver(&passing(&[Message::new("c", 0, "x")])), Vec::<String>::new());
     let shared = delivery(Consumer(3), &[Message::new("b", 1, "x"), Message::new("b", 0, "y")]);
-    assert_eq!(b.deliver(&shared), ["b x q1 32768", "b y", "! Accept 1+1"]);
+    assert_eq!(b.deliver(&shared), ["b x q1 55181", "b y", "! Accept 1+1"]);
     b.outbound.unfollow("$share/g/b");
     assert_eq!(b.deliver(&shared), ["! Requeue 0+2"], "for the others of the group");
     assert!(b.outbound.follows("a") && b.outbound.interests() == 1);
