@@ -160,18 +160,93 @@ impl Beside {
             self.kept = bytes.clone();
             return bytes;
         }
-        let last = self.known.last().copied();
-        let kept = self.kept.len();
-        self.known.retain(|k| k.end <= kept);
-        if let Some(Known { origin, from, end }) = last
-            && self.known.is_empty()
-            && end - from <= KEPT_MAX / 4
-        {
-            let topic = bytes.get(from..end).and_then(|name| std::str::from_utf8(name).ok());
-            self.kept = Bytes::new();
-            self.learn(topic.unwrap_or_default(), origin.mandatory, dialect, shared);
+        let Some(Known { origin, from, end }) = self.known.last().copied() else { return bytes };
+        if end <= self.kept.len() {
+            return bytes;
+        }
+        // The last topic is the likely one; the others are as good as gone.
+        (self.kept, self.known) = (Bytes::new(), Vec::new());
+        let name = bytes.get(from..end).and_then(|name| std::str::from_utf8(name).ok());
+        if let Some(topic) = name.filter(|topic| topic.len() <= KEPT_MAX / 4) {
+            self.learn(topic, origin.mandatory, dialect, shared);
             self.kept = Bytes::from(std::mem::take(&mut self.grown));
         }
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use lockgate_model::{Item, Run};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever stood there before, each message has its own topic and key.
+        #[test]
+        fn a_topic_is_itself_however_it_is_remembered(
+            reads in prop::collection::vec(
+                prop::collection::vec((0..14usize, any::<bool>(), any::<bool>()), 1..12),
+                1..12,
+            ),
+        ) {
+            let shared = Shared::new(Settings::default());
+            let name = |n: usize| match n {
+                12 => format!("long/{}", "l".repeat(300)),
+                13 => format!("long/{}", "m".repeat(2_000)),
+                n => format!("topic/{n}"),
+            };
+            let mut beside = Beside::default();
+            for read in reads {
+                let (mut origins, mut mixed) = (Vec::new(), false);
+                for (n, mandatory, properties) in &read {
+                    let dialect = Dialect::default();
+                    origins.push(beside.origin(&name(*n), *mandatory, dialect, &shared).unwrap());
+                    if *properties {
+                        mixed = true;
+                        beside.grow(&shared).extend_from_slice(b"Mproperties");
+                    }
+                }
+                let bytes = beside.finish(mixed, Dialect::default(), &shared);
+                prop_assert!(beside.kept.len() <= KEPT_MAX && beside.known.len() <= KNOWN_MAX);
+                let run = Run { beside: bytes, origins, ..Run::default() };
+                for (at, (n, mandatory, _)) in read.iter().enumerate() {
+                    let item = Item { origin: at as u32, ..Item::default() };
+                    let names = run.names(&item);
+                    let (topic, key) = (name(*n), name(*n).replace('/', "."));
+                    prop_assert_eq!((names.topic, names.key), (topic.as_bytes(), key.as_bytes()));
+                    prop_assert_eq!((names.exchange, names.mandatory), (&b"amq.topic"[..], *mandatory));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_topic_is_translated_once() {
+        let shared = Shared::new(Settings::default());
+        let mut beside = Beside::default();
+        let mut read = |topic: &str| {
+            beside.origin(topic, false, Dialect::default(), &shared).unwrap();
+            beside.finish(false, Dialect::default(), &shared)
+        };
+        let first = read("a/b");
+        assert_eq!(read("a/b").as_ptr(), first.as_ptr());
+        assert_ne!(read("a/c").as_ptr(), first.as_ptr());
+    }
+
+    #[test]
+    fn the_last_topic_is_remembered_whatever_stood_beside_it() {
+        let shared = Shared::new(Settings::default());
+        let mut beside = Beside::default();
+        for topic in ["a", "b", "b", "a", "a"] {
+            beside.origin(topic, false, Dialect::default(), &shared).unwrap();
+            beside.grow(&shared).extend_from_slice(b"Mproperties");
+            beside.finish(true, Dialect::default(), &shared);
+            assert!(beside.grown.is_empty() && beside.known.len() == 1);
+            // It is found in what was kept.
+            beside.origin(topic, false, Dialect::default(), &shared).unwrap();
+            assert!(beside.grown.is_empty(), "{topic}");
+        }
     }
 }
