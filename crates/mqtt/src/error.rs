@@ -267,3 +267,102 @@ pub(crate) fn refused(why: &Refusal) -> Fault {
     };
     Fault::new(reason, why.to_string(), "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::{Deed, Name, Object, Verb};
+
+    #[test]
+    fn every_no_of_the_broker_is_said_wherever_it_may_come() {
+        let (name, vhost, user) = (Name::from("n"), Name::from("v"), Name::from("u"));
+        let (object, text) = (Object::Queue, String::new);
+        let named = || (name.clone(), vhost.clone());
+        let denied = Refusal::Denied {
+            verb: Verb::Write,
+            object,
+            name: name.clone(),
+            vhost: vhost.clone(),
+            user: user.clone(),
+        };
+        let inequivalent = Refusal::Inequivalent {
+            object,
+            name: name.clone(),
+            vhost: vhost.clone(),
+            field: text(),
+            received: text(),
+            current: text(),
+        };
+        let bad = Refusal::BadArgument {
+            object,
+            name: name.clone(),
+            vhost: vhost.clone(),
+            argument: text(),
+            reason: text(),
+        };
+        let of = |make: fn(Name, Name) -> Refusal| {
+            let (name, vhost) = named();
+            make(name, vhost)
+        };
+        // Refusal; octets in CONNACK, of 3.1.1 and 5, in SUBACK and in DISCONNECT.
+        let all = [
+            (Refusal::NoVhost(vhost.clone()), [5, 0x87, 0x87, 0x87]),
+            (
+                of(|_, vhost| Refusal::VhostDenied { vhost, user: "u".into() }),
+                [5, 0x87, 0x87, 0x87],
+            ),
+            (denied, [5, 0x87, 0x87, 0x87]),
+            (Refusal::NoUser(user), [5, 0x87, 0x87, 0x87]),
+            (Refusal::Limit(text()), [3, 0x97, 0x97, 0x97]),
+            (Refusal::Barred(text()), [3, 0x97, 0x97, 0x97]),
+            (Refusal::Stopping, [3, 0x88, 0x80, 0x8b]),
+            (
+                of(|name, vhost| Refusal::Missing { object: Object::Exchange, name, vhost }),
+                [3, 0x83, 0x83, 0x83],
+            ),
+            (of(|name, vhost| Refusal::Locked { name, vhost }), [3, 0x83, 0x83, 0x83]),
+            (inequivalent, [3, 0x83, 0x83, 0x83]),
+            (
+                of(|name, vhost| Refusal::InUse { object: Object::Queue, name, vhost }),
+                [3, 0x83, 0x83, 0x83],
+            ),
+            (of(|name, vhost| Refusal::NotEmpty { name, vhost }), [3, 0x83, 0x83, 0x83]),
+            (
+                of(|name, vhost| Refusal::Reserved { object: Object::Queue, name, vhost }),
+                [3, 0x83, 0x83, 0x83],
+            ),
+            (Refusal::DefaultExchange, [3, 0x83, 0x83, 0x83]),
+            (of(|name, vhost| Refusal::Internal { name, vhost }), [3, 0x83, 0x83, 0x83]),
+            (of(|name, vhost| Refusal::ExclusiveUse { name, vhost }), [3, 0x83, 0x83, 0x83]),
+            (bad, [3, 0x83, 0x83, 0x83]),
+            (
+                of(|name, vhost| Refusal::NotOfStreams { deed: Deed::Get, name, vhost }),
+                [3, 0x83, 0x83, 0x83],
+            ),
+            (Refusal::Invalid(text()), [3, 0x83, 0x83, 0x83]),
+        ];
+        for (why, octets) in all {
+            let reason = refused(&why).reason;
+            let in_place = |place| reason.in_place(place).number();
+            let got = [
+                reason.in_place(Place::Connack).return_code(),
+                in_place(Place::Connack),
+                in_place(Place::Suback),
+                in_place(Place::ServerDisconnect),
+            ];
+            assert_eq!(got, octets, "{why:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_where_it_may_not_stand_is_the_nearest_that_may() {
+        for reason in Reason::ALL {
+            for place in [Place::Connack, Place::Suback, Place::ServerDisconnect, Place::Puback] {
+                let said = reason.in_place(place);
+                assert_eq!(Reason::of(place, said.number()), Some(said), "{reason:?} {place:?}");
+                let stands = Reason::of(place, reason.number()) == Some(*reason);
+                assert!(!stands || said == *reason, "{reason:?} {place:?}");
+            }
+        }
+    }
+}
