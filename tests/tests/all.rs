@@ -9,3 +9,5 @@ mod hostile;
 mod scram;
 mod startup;
 mod tidy;
+mod tunnel;
+mod websocket;

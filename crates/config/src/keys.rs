@@ -4,7 +4,7 @@
 
 use crate::listener::Listener;
 use crate::value::{Given, MemoryMax, Secret, Setting, Size, Span};
-use crate::words::{Dialect, Durability, LogFormat, LogLevel, VhostDialect};
+use crate::words::{Dialect, Durability, LogFormat, LogLevel, Origin, VhostDialect};
 use std::path::PathBuf;
 
 /// One setting, as data.
@@ -147,7 +147,7 @@ settings! {
         /// Where everything that must last is kept.
         data_dir: PathBuf = "./lockgate-data";
         /// What to listen on, each KIND=ADDRESS:PORT; naming any replaces the default.
-        listeners: Vec<Listener> = "amqp=127.0.0.1:5672, mqtt=127.0.0.1:1883", flag "listen";
+        listeners: Vec<Listener> = "amqp=127.0.0.1:5672, mqtt=127.0.0.1:1883, ws=127.0.0.1:15675", flag "listen";
         /// The virtual hosts that are made at a start if they are not there.
         vhosts: Vec<String> = "/";
         /// A definitions.json of RabbitMQ's that is taken in at every start.
@@ -282,6 +282,14 @@ settings! {
         server_reference: Option<String> = "";
         /// They are to stay there: moved (0x9D), not use another server (0x9C).
         server_moved: bool = "false";
+    }
+
+    /// WebSocket, around every protocol.
+    section websocket Websocket {
+        /// Origins of pages that may connect, https://*.example.org or * for all; where none is named all may, but a browser on this machine must show a page of this machine.
+        origins: Vec<Origin> = "";
+        /// Largest message from a client, of all its fragments.
+        message_max: Size = "256 MiB", limit "64 KiB" "1 GiB";
     }
 
     /// What peers may cost.

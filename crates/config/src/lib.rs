@@ -14,8 +14,8 @@ mod value;
 mod words;
 
 pub use error::ConfigError;
-pub use keys::{Amqp, Auth, Config, KEYS, Key, Limits, Logging, Memory, Mqtt, Storage};
+pub use keys::{Amqp, Auth, Config, KEYS, Key, Limits, Logging, Memory, Mqtt, Storage, Websocket};
 pub use listener::{Kind, Listener};
 pub use load::{FileText, Loaded, Sources};
 pub use value::{Given, MemoryMax, Secret, Setting, Size, Span};
-pub use words::{Dialect, Durability, LogFormat, LogLevel, VhostDialect};
+pub use words::{Dialect, Durability, LogFormat, LogLevel, Origin, VhostDialect};

@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_found() {
-        let served = [Kind::Amqp, Kind::Mqtt];
+        let served = [Kind::Amqp, Kind::Mqtt, Kind::Ws];
         let check = |change: fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);
@@ -324,7 +324,7 @@ mod tests {
         let unserved = check(|c| c.listeners[0].kind = Kind::Stomp).unwrap_err();
         assert_eq!(
             unserved,
-            "listeners: `stomp=127.0.0.1:5672` cannot be served by this version, which has: amqp, mqtt"
+            "listeners: `stomp=127.0.0.1:5672` cannot be served by this version, which has: amqp, mqtt, ws"
         );
     }
 }

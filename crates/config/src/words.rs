@@ -106,10 +106,43 @@ impl crate::value::Setting for VhostDialect {
     }
 }
 
+/// Where pages come from: `https://example.org`, with one `*` for a part of it, `null` or `*`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd)]
+pub struct Origin(pub String);
+
+impl crate::value::Setting for Origin {
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim_end_matches('/');
+        let host = text.split_once("://").map(|(_, host)| host);
+        let whole = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+        if !(whole || matches!(text, "*" | "null")) || text.matches('*').count() > 1 {
+            return Err(format!(
+                "`{text}` is no origin such as https://example.org or https://*.example.org, nor *"
+            ));
+        }
+        Ok(Origin(text.into()))
+    }
+
+    fn show(&self) -> String {
+        crate::value::quoted(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::value::Setting;
+
+    #[test]
+    fn an_origin_has_a_scheme_and_no_path() {
+        for text in ["*", "null", "https://a.example", "http://localhost:*", "https://*.example"] {
+            assert_eq!(Origin::parse(text).unwrap().0, text);
+        }
+        assert_eq!(Origin::parse("https://a.example/").unwrap().0, "https://a.example");
+        for text in ["example.org", "https://", "https://a.example/app", "https://*.*", "a/b"] {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_virtual_host_may_have_a_dialect_of_its_own() {

@@ -9,13 +9,14 @@
 //!                         tick()  (time)
 //! ```
 
+pub mod first;
 mod login;
 mod output;
 #[cfg(feature = "script")]
 pub mod script;
 
 pub use login::{Login, Mechanism, Memo, Naming, Proof, Verdict};
-pub use output::{Output, Skipped, WriteBuffer};
+pub use output::{Insert, Output, Skipped, Spot, WriteBuffer};
 
 use bytes::Bytes;
 use lockgate_model::{Event, Time};
@@ -99,6 +100,8 @@ pub enum Cause {
     Denied(String),
     /// Nothing came for too long.
     Silent,
+    /// The peer went without ending what it had begun.
+    Gone,
     /// Another connection has taken its place.
     Displaced,
     /// The broker goes down or was told to end it.

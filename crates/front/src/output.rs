@@ -53,6 +53,39 @@ pub struct WriteBuffer {
     large_bytes: usize,
 }
 
+/// How far a buffer was filled when it was asked: what is appended later is behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    small: usize,
+    large: usize,
+}
+
+/// A few bytes to be put between others that are in a buffer already.
+#[derive(Clone, Copy, Debug)]
+pub struct Insert {
+    /// In front of the byte that is so many behind the spot.
+    pub at: usize,
+    bytes: [u8; Insert::BYTES_MAX],
+    len: u8,
+}
+
+impl Insert {
+    /// The longest head of a WebSocket frame that a server sends.
+    pub const BYTES_MAX: usize = 10;
+
+    /// These bytes, of which there are `BYTES_MAX` at most, in front of the byte `at`.
+    pub fn new(at: usize, head: &[u8]) -> Insert {
+        let mut bytes = [0; Insert::BYTES_MAX];
+        let len = head.len().min(Insert::BYTES_MAX);
+        bytes[..len].copy_from_slice(&head[..len]);
+        Insert { at, bytes, len: len as u8 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
 /// Up to here copying a body costs less than one more slice in the write call
 /// (measured: 4 KiB 809 against 745 ns, 64 B 88 against 307 ns).
 const COPY_MAX: usize = 4 * 1024;
@@ -104,6 +137,59 @@ impl WriteBuffer {
         }
         put(&mut n, &self.small[at..]);
         n
+    }
+
+    /// Where what is appended from now on begins. Good until bytes are written.
+    #[inline]
+    pub fn spot(&self) -> Spot {
+        Spot { small: self.small.len(), large: self.large.len() }
+    }
+
+    /// Bytes appended since.
+    pub fn since(&self, spot: Spot) -> usize {
+        let large: usize = self.large.range(spot.large..).map(|(_, bytes)| bytes.len()).sum();
+        self.small.len() - spot.small + large
+    }
+
+    /// What was appended since, in order; pieces may be empty.
+    pub fn pieces(&self, spot: Spot) -> impl Iterator<Item = &[u8]> {
+        let mut at = spot.small;
+        let large = self.large.range(spot.large..).flat_map(move |(before, bytes)| {
+            let small = &self.small[at..*before];
+            at = *before;
+            [small, &bytes[..]]
+        });
+        let last = self.large.range(spot.large..).next_back().map_or(spot.small, |(at, _)| *at);
+        large.chain(std::iter::once(&self.small[last..]))
+    }
+
+    /// Puts bytes between those appended since `spot`, in one pass from the end. The inserts
+    /// stand in order, and none within a large body.
+    pub fn insert(&mut self, spot: Spot, inserts: &[Insert]) {
+        let mut position = self.since(spot);
+        let mut end = self.small.len();
+        let mut shift: usize = inserts.iter().map(|insert| insert.bytes().len()).sum();
+        self.small.resize(end + shift, 0);
+        let mut large = self.large.len();
+        for insert in inserts.iter().rev() {
+            while large > spot.large {
+                let (before, bytes) = &mut self.large[large - 1];
+                let starts = position - (end - *before) - bytes.len();
+                if starts < insert.at {
+                    break;
+                }
+                self.small.copy_within(*before..end, *before + shift);
+                (position, end) = (starts, *before);
+                *before += shift;
+                large -= 1;
+            }
+            let behind = position - insert.at;
+            self.small.copy_within(end - behind..end, end - behind + shift);
+            (position, end) = (insert.at, end - behind);
+            shift -= insert.bytes().len();
+            let to = end + shift;
+            self.small[to..to + insert.bytes().len()].copy_from_slice(insert.bytes());
+        }
     }
 
     /// `n` bytes have been written.
@@ -190,6 +276,52 @@ mod tests {
             }
             assert_eq!(got, all, "step {step}");
         }
+    }
+
+    #[test]
+    fn bytes_are_put_between_others_wherever_large_ones_stand() {
+        let whole = |w: &WriteBuffer, spot| w.pieces(spot).collect::<Vec<_>>().concat();
+        for skipped in 0..6 {
+            let (mut w, all) = filled();
+            let from = all.iter().enumerate().filter(|(_, b)| **b == b'<').nth(skipped);
+            let from = from.map_or(0, |(at, _)| at);
+            // The same once more, behind what stands there already.
+            let spot = w.spot();
+            for n in 0..6u8 {
+                let body = Bytes::from(vec![n; if n % 2 == 0 { 10 } else { COPY_MAX + 1 }]);
+                w.small().extend_from_slice(&[b'<', n]);
+                w.body(&body, &body);
+            }
+            assert_eq!(whole(&w, spot), all);
+            // In front of every small piece, with a gap before the first and one at the end.
+            let mut at: Vec<usize> =
+                (0..all.len()).filter(|n| *n >= from && all[*n] == b'<').collect();
+            at.push(all.len());
+            let heads: Vec<Vec<u8>> = (0..at.len()).map(|n| vec![b'#'; n % 11]).collect();
+            let inserts: Vec<Insert> =
+                at.iter().zip(&heads).map(|(at, head)| Insert::new(*at, head)).collect();
+            let mut expected = all.clone();
+            for (at, head) in at.iter().zip(&heads).rev() {
+                expected.splice(*at..*at, head.iter().copied());
+            }
+            w.insert(spot, &inserts);
+            assert_eq!(w.since(spot), expected.len());
+            assert!(whole(&w, spot) == expected, "from {from}");
+            assert!(w.take() == [all.clone(), expected].concat());
+        }
+    }
+
+    #[test]
+    fn a_head_stands_in_front_of_a_large_body_that_begins_where_it_does() {
+        let mut w = WriteBuffer::default();
+        w.small().push(b'.');
+        let spot = w.spot();
+        let body = Bytes::from(vec![7; COPY_MAX + 1]);
+        w.body(&body, &body);
+        w.body(&body, &body);
+        let between = Insert::new(body.len(), b"two");
+        w.insert(spot, &[Insert::new(0, b"one"), between]);
+        assert_eq!(w.take(), [b".one", &body[..], b"two", &body].concat());
     }
 
     #[test]

@@ -236,6 +236,7 @@ impl<'t> Player<'t> {
                 Cause::Fault(text) => format!("fault {text}"),
                 Cause::Denied(text) => format!("denied {text}"),
                 Cause::Silent => "silent".to_owned(),
+                Cause::Gone => "gone".to_owned(),
                 Cause::Displaced => "displaced".to_owned(),
                 Cause::Stopped => "stopped".to_owned(),
             };

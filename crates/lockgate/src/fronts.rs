@@ -1,6 +1,8 @@
 //! Which front speaks on which listener, and what each is told of the configuration. The
 //! only file that names every front.
 
+mod sharing;
+
 use crate::fault::Fault;
 use lockgate_amqp091::Amqp091;
 use lockgate_config::{Config, Dialect, Kind, Span};
@@ -8,6 +10,7 @@ use lockgate_front::Front;
 use lockgate_model::{Caps, Lasting, Name};
 use lockgate_mqtt::{Anonymous, Mqtt, dialect};
 use lockgate_net::Listener;
+use lockgate_websocket::{Auto, WebSocket};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
@@ -15,11 +18,17 @@ use std::sync::Arc;
 pub fn listeners(config: &Config) -> Result<Vec<Listener>, Fault> {
     let amqp: Arc<dyn Front> = Arc::new(Amqp091::new(amqp_settings(config)));
     let mqtt: Arc<dyn Front> = Arc::new(Mqtt::new(mqtt_settings(config)));
+    let inners = sharing::inners(&amqp, &mqtt);
+    let websocket: Arc<dyn Front> =
+        Arc::new(WebSocket::new(websocket_settings(config), inners.clone()));
+    let auto: Arc<dyn Front> = Arc::new(Auto::new(&inners, websocket.clone()));
     let mut all = Vec::new();
     for wish in &config.listeners {
         let front = match wish.kind {
             Kind::Amqp => amqp.clone(),
             Kind::Mqtt => mqtt.clone(),
+            Kind::Ws => websocket.clone(),
+            Kind::Auto => auto.clone(),
             // `Config::check` let in only what is served.
             _ => return Err(Fault::config(format!("`{wish}` cannot be served"))),
         };
@@ -52,6 +61,14 @@ fn amqp_settings(config: &Config) -> lockgate_amqp091::Settings {
         transaction_bytes_max: amqp.transaction_max.0,
         handshake_max: config.limits.handshake.0,
         ..lockgate_amqp091::Settings::default()
+    }
+}
+
+fn websocket_settings(config: &Config) -> lockgate_websocket::Settings {
+    let websocket = &config.websocket;
+    lockgate_websocket::Settings {
+        message_max: websocket.message_max.0,
+        origins: websocket.origins.iter().map(|origin| origin.0.clone()).collect(),
     }
 }
 

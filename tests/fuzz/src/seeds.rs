@@ -57,6 +57,10 @@ fn mqtt(here: &Path) -> std::io::Result<usize> {
             if let Some(bytes) = bytes(line) {
                 let bytes = [&[how][..], &bytes].concat();
                 write(here, "packet", &format!("{file}-{n}"), &bytes)?;
+                // The same to a session whose client is let in, or not yet.
+                let spoken = version / 2 | if file == "connect" { 0 } else { 4 };
+                let bytes = [&[spoken], &bytes[1..]].concat();
+                write(here, "berth", &format!("{file}-{n}"), &bytes)?;
                 written += 1;
             }
         }

@@ -56,7 +56,7 @@ impl End {
             End::Told(Cause::Silent) => Ending::Silent,
             End::Told(Cause::Displaced) => Ending::Displaced,
             End::Told(Cause::Stopped) | End::Cut => Ending::Stopped,
-            End::Gone | End::Failed(_) => Ending::Gone,
+            End::Told(Cause::Gone) | End::Gone | End::Failed(_) => Ending::Gone,
             End::Handshake => Ending::Handshake,
             End::Panicked => Ending::Panicked,
         }
@@ -69,7 +69,7 @@ impl End {
             End::Told(Cause::Silent) => "silent for too long".into(),
             End::Told(Cause::Displaced) => "another connection has taken its place".into(),
             End::Told(Cause::Stopped) => "the broker stops".into(),
-            End::Gone => "the peer went without closing".into(),
+            End::Told(Cause::Gone) | End::Gone => "the peer went without closing".into(),
             End::Failed(e) => e.to_string(),
             End::Handshake => "did not log in in time".into(),
             End::TooMuch => "a frame larger than may be held for it".into(),
