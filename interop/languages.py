@@ -156,6 +156,23 @@ def c():
     return [Suite("c", ["./suite.sh"], HERE / "c"), Suite("c/mosquitto", ["./mqtt.sh"], HERE / "c", MQTT)]
 
 
+def browser():
+    """Pages in a real browser, and the same libraries in Node, over WebSocket."""
+    folder = HERE / "browser"
+    if not (folder / "node_modules").is_dir():
+        (CACHE / "browser.stamp").unlink(missing_ok=True)
+    _once("browser", [folder / "package-lock.json"], lambda: _quietly(["npm", "ci", "--no-fund", "--no-audit"], folder))
+    # As it is called where Debian has it in a package of its own, and where it has not.
+    names = ("chromium-headless-shell", "chromium")
+    if not any(map(shutil.which, names)):
+        _packages({names[0]: names[0]})
+    chromium = next(filter(None, map(shutil.which, names)))
+    return [
+        Suite("browser/node", ["node", "node.js"], folder, ("ws",)),
+        Suite("browser", ["node", "main.js", _venv(), chromium], folder, ("amqp", "ws")),
+    ]
+
+
 def definitions():
     folder = HERE / "definitions"
     sys.path.insert(0, str(folder))
@@ -182,6 +199,7 @@ ALL = {
     "go": go,
     "rust": rust,
     "c": c,
+    "browser": browser,
     "definitions": definitions,
     "readme": readme,
 }
