@@ -189,35 +189,48 @@ impl Outbound {
         if !self.layout.is(like, own) {
             self.lay_out(d.consumer, run, item, like, own, true);
         }
-        if !self.fits(body.len()) {
+        // What gives its topic a number is laid out like no other.
+        let first = matches!(self.layout.said, Said::Both(_));
+        let mut fits = self.fits(body.len());
+        if first && !fits {
             // A number for the topic is no reason to drop it.
-            if matches!(self.layout.said, Said::Both(_)) {
-                self.lay_out(d.consumer, run, item, like, own, false);
-            }
-            if !self.fits(body.len()) {
-                out.skipped.too_large += 1;
-                return Sent::Done;
-            }
+            self.lay_out(d.consumer, run, item, like, own, false);
+            fits = self.fits(body.len());
         }
-        let mut id = 0;
         let qos = like.flags >> 1 & 3;
-        if let (1.., Some(lease)) = (qos, d.lease) {
-            let number = d.number.wrapping_add(u64::from(n) * u64::from(d.step));
-            let wanted = match d.consumer {
-                SETTLING => Wanted::Mark(Mark::of_entry(number)),
-                _ => Wanted::Made(number.wrapping_add(salt.into())),
-            };
-            match self.flight.begin(wanted, Entry { lease, at: n }, qos == 2) {
-                Some(given) => id = given,
-                None => return Sent::Waits,
+        let id = match qos {
+            _ if !fits => None,
+            0 => Some(0),
+            _ => self.begin(d, n, salt, qos),
+        };
+        if let Some(id) = id {
+            out.untold += u64::from(self.layout.untold);
+            self.layout.write(id, left, run.buffer(item.body), body, &mut out.bytes);
+        }
+        if first {
+            self.after_first(id.is_some(), run, item);
+        }
+        match id {
+            None if fits => Sent::Waits,
+            None => {
+                out.skipped.too_large += 1;
+                Sent::Done
             }
+            Some(_) if qos > 0 => Sent::OnTheWay,
+            Some(_) => Sent::Done,
         }
-        out.untold += u64::from(self.layout.untold);
-        self.layout.write(id, left, run.buffer(item.body), body, &mut out.bytes);
-        if matches!(self.layout.said, Said::Both(_)) {
-            self.number_told(run, item);
-        }
-        if qos > 0 { Sent::OnTheWay } else { Sent::Done }
+    }
+
+    /// The packet identifier of a message that is to be acknowledged, if it can have one now.
+    #[inline]
+    fn begin(&mut self, d: &Delivery, n: u32, salt: u16, qos: u8) -> Option<u16> {
+        let entry = Entry { lease: d.lease?, at: n };
+        let number = d.number.wrapping_add(u64::from(n) * u64::from(d.step));
+        let wanted = match d.consumer {
+            SETTLING => Wanted::Mark(Mark::of_entry(number)),
+            _ => Wanted::Made(number.wrapping_add(salt.into())),
+        };
+        self.flight.begin(wanted, entry, qos == 2)
     }
 
     /// Makes the layout that of a packet with so large a payload; false if it is too large.
@@ -248,10 +261,14 @@ impl Outbound {
         }
     }
 
-    /// The topic has been said with its number: from now on the number is enough.
-    fn number_told(&mut self, run: &Run, item: &Item) {
+    /// The layout was for one message: if that has told the client the number of its topic,
+    /// the number is enough from now on.
+    fn after_first(&mut self, sent: bool, run: &Run, item: &Item) {
         let Outbound { crossing, aliases, layout, terms, .. } = self;
-        if let Some(topic) = topic(crossing, terms.dialect, run, item) {
+        if sent
+            && matches!(layout.said, Said::Both(_))
+            && let Some(topic) = topic(crossing, terms.dialect, run, item)
+        {
             aliases.told(topic);
         }
         layout.forget();
