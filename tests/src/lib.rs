@@ -1,5 +1,5 @@
 //! The harness: the real binary on free ports and a directory of its own, a raw
-//! AMQP client that can also misbehave, a load that counts, and the checker that
+//! client of each protocol that can also misbehave, a load that counts, and the checker that
 //! holds what was seen against what was promised.
 //!
 //! Nothing here sleeps: it waits for the event, and for no longer than `PATIENCE`.
@@ -8,11 +8,13 @@ pub mod binary;
 pub mod broker;
 pub mod history;
 pub mod load;
+pub mod packets;
 pub mod scram;
 pub mod wire;
 
 pub use broker::{Broker, Options};
 pub use history::{History, Seen, Violation};
+pub use packets::Packets;
 pub use wire::Wire;
 
 use std::time::Duration;
