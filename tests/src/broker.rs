@@ -198,6 +198,8 @@ pub struct Broker {
     pub amqp: SocketAddr,
     /// Where it speaks MQTT.
     pub mqtt: SocketAddr,
+    /// Where it speaks STOMP.
+    pub stomp: SocketAddr,
     data: PathBuf,
     /// Removes the data when the last broker that was started on them is gone; none
     /// where they are somebody else's.
@@ -226,7 +228,8 @@ impl Broker {
         };
         let amqp = address(&process.out(), "amqp").expect("it listens for AMQP");
         let mqtt = address(&process.out(), "mqtt").expect("it listens for MQTT");
-        Broker { process, amqp, mqtt, data, home, options }
+        let stomp = address(&process.out(), "stomp").expect("it listens for STOMP");
+        Broker { process, amqp, mqtt, stomp, data, home, options }
     }
 
     /// Where its data are.
@@ -268,7 +271,7 @@ impl Broker {
 fn spawn(data: &Path, options: &Options) -> Process {
     let data = data.to_str().expect("temporary directories have plain names");
     let mut arguments = vec!["--data-dir", data];
-    for listener in ["amqp=127.0.0.1:0", "mqtt=127.0.0.1:0"] {
+    for listener in ["amqp=127.0.0.1:0", "mqtt=127.0.0.1:0", "stomp=127.0.0.1:0"] {
         arguments.extend(["--listen", listener]);
     }
     arguments.extend(options.flags.iter().map(String::as_str));

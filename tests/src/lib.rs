@@ -10,6 +10,7 @@ pub mod history;
 pub mod load;
 pub mod packets;
 pub mod scram;
+pub mod stomp;
 pub mod wire;
 
 pub use broker::{Broker, Options};

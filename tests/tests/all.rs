@@ -11,6 +11,7 @@ mod mqtt_lives;
 mod mqtt_sessions;
 mod scram;
 mod startup;
+mod stomp;
 mod tidy;
 mod tunnel;
 mod websocket;

@@ -250,10 +250,11 @@ fn a_mistyped_key_names_its_line_and_the_nearest() {
 
 #[test]
 fn a_kind_that_is_not_there_yet_names_what_is() {
-    let (code, cause) = failure(&["--listen", "stomp=127.0.0.1:0"]);
+    let (code, cause) = failure(&["--listen", "http=127.0.0.1:0"]);
     assert_eq!(code, 2);
     assert!(
-        cause.contains("stomp=127.0.0.1:0") && cause.ends_with("which has: amqp, mqtt"),
+        cause.contains("http=127.0.0.1:0")
+            && cause.ends_with("which has: amqp, mqtt, stomp, ws, auto"),
         "{cause}"
     );
 }

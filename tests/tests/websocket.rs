@@ -136,7 +136,7 @@ fn one_port_speaks_plain_protocols_and_websocket() {
     let mut tcp = TcpStream::connect(house.auto).unwrap();
     tcp.write_all(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03").unwrap();
     assert_eq!(tcp.read_to_end(&mut Vec::new()).unwrap_or_default(), 0);
-    house.logs("a TLS hello on a port without TLS, which speaks amqp091, mqtt, websocket");
+    house.logs("a TLS hello on a port without TLS, which speaks amqp091, mqtt, stomp, websocket");
     let mut tcp = TcpStream::connect(house.auto).unwrap();
     tcp.write_all(b"EHLO example.org\r\n").unwrap();
     assert_eq!(tcp.read_to_end(&mut Vec::new()).unwrap_or_default(), 0);

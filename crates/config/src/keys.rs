@@ -147,7 +147,7 @@ settings! {
         /// Where everything that must last is kept.
         data_dir: PathBuf = "./lockgate-data";
         /// What to listen on, each KIND=ADDRESS:PORT; naming any replaces the default.
-        listeners: Vec<Listener> = "amqp=127.0.0.1:5672, mqtt=127.0.0.1:1883, ws=127.0.0.1:15675", flag "listen";
+        listeners: Vec<Listener> = "amqp=127.0.0.1:5672, mqtt=127.0.0.1:1883, stomp=127.0.0.1:61613, ws=127.0.0.1:15675", flag "listen";
         /// The virtual hosts that are made at a start if they are not there.
         vhosts: Vec<String> = "/";
         /// A definitions.json of RabbitMQ's that is taken in at every start.
@@ -282,6 +282,40 @@ settings! {
         server_reference: Option<String> = "";
         /// They are to stay there: moved (0x9D), not use another server (0x9C).
         server_moved: bool = "false";
+    }
+
+    /// STOMP 1.0, 1.1 and 1.2.
+    section stomp Stomp {
+        /// The virtual host of clients that name none.
+        vhost: String = "/";
+        /// Who clients are that bring no login; empty to refuse them.
+        default_user: Option<String> = "guest";
+        /// That user's password, and that of logins without a passcode.
+        default_pass: Secret = "guest";
+        /// A first frame that is not CONNECT comes in as the default user.
+        implicit_connect: bool = "false";
+        /// The exchange that /topic stands for.
+        topic_exchange: String = "amq.topic";
+        /// NACK without a requeue header puts the message back; else it is discarded, or dead-lettered.
+        nack_requeue: bool = "true";
+        /// CONNECTED does not say what this is.
+        hide_server_info: bool = "false";
+        /// A line end follows the NUL of each frame.
+        trailing_lf: bool = "true";
+        /// Most bytes of the headers of one frame.
+        header_max: Size = "64 KiB", limit "1 KiB" "128 KiB";
+        /// Most headers of one frame.
+        headers_max: u32 = "100", limit "16" "16384";
+        /// Largest message body.
+        body_max: Size = "128 MiB", limit "1" "128 MiB";
+        /// Most subscriptions of one connection.
+        subscriptions_max: u32 = "65535", limit "1" "1000000";
+        /// Most transactions that are open on one connection.
+        transactions_max: u32 = "16", limit "1" "65535";
+        /// Most frames of one transaction.
+        transaction_actions_max: u32 = "1024", limit "1" "1000000";
+        /// Most that one transaction may hold before it is committed.
+        transaction_max: Size = "256 MiB", limit "1 KiB" "1 GiB";
     }
 
     /// WebSocket, around every protocol.

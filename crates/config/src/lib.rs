@@ -14,7 +14,9 @@ mod value;
 mod words;
 
 pub use error::ConfigError;
-pub use keys::{Amqp, Auth, Config, KEYS, Key, Limits, Logging, Memory, Mqtt, Storage, Websocket};
+pub use keys::{
+    Amqp, Auth, Config, KEYS, Key, Limits, Logging, Memory, Mqtt, Stomp, Storage, Websocket,
+};
 pub use listener::{Kind, Listener};
 pub use load::{FileText, Loaded, Sources};
 pub use value::{Given, MemoryMax, Secret, Setting, Size, Span};

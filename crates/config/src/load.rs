@@ -95,9 +95,14 @@ impl Config {
             ("mqtt.vhost", &self.mqtt.vhost),
             ("mqtt.exchange", &self.mqtt.exchange),
             ("mqtt.anonymous_user", &self.mqtt.anonymous_user),
+            ("stomp.vhost", &self.stomp.vhost),
+            ("stomp.topic_exchange", &self.stomp.topic_exchange),
         ];
         if let Some((key, _)) = names.iter().find(|(_, name)| name.len() > NAME_BYTES_MAX) {
             return fault(format!("{key} is longer than {NAME_BYTES_MAX} bytes"));
+        }
+        if self.stomp.default_user.as_ref().is_some_and(|user| user.len() > NAME_BYTES_MAX) {
+            return fault(format!("stomp.default_user is longer than {NAME_BYTES_MAX} bytes"));
         }
         if let Some(prefix) = &self.mqtt.response_prefix
             && (prefix.contains(['+', '#', '\0']) || prefix.len() > NAME_BYTES_MAX)
@@ -301,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_found() {
-        let served = [Kind::Amqp, Kind::Mqtt, Kind::Ws];
+        let served = [Kind::Amqp, Kind::Mqtt, Kind::Stomp, Kind::Ws];
         let check = |change: fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);
@@ -314,6 +319,8 @@ mod tests {
         assert!(check(|c| c.storage.reserve = Size(1 << 20)).is_err());
         assert!(check(|c| c.memory.max = MemoryMax::Bytes(Size(1 << 20))).is_err());
         assert!(check(|c| c.mqtt.vhost = "v".repeat(256)).is_err());
+        assert!(check(|c| c.stomp.vhost = "v".repeat(256)).is_err());
+        assert!(check(|c| c.stomp.default_user = Some("u".repeat(256))).is_err());
         assert!(check(|c| c.mqtt.response_prefix = Some("a/+/".into())).is_err());
         let dialects = |texts: [&str; 2]| texts.map(|t| Setting::parse(t).unwrap()).to_vec();
         let mut config = Config::default();
@@ -321,10 +328,10 @@ mod tests {
         assert!(config.check(&served).is_ok());
         config.mqtt.dialects = dialects(["a=activemq", "a=rabbitmq"]);
         assert!(config.check(&served).is_err());
-        let unserved = check(|c| c.listeners[0].kind = Kind::Stomp).unwrap_err();
+        let unserved = check(|c| c.listeners[0].kind = Kind::Http).unwrap_err();
         assert_eq!(
             unserved,
-            "listeners: `stomp=127.0.0.1:5672` cannot be served by this version, which has: amqp, mqtt, ws"
+            "listeners: `http=127.0.0.1:5672` cannot be served by this version, which has: amqp, mqtt, stomp, ws"
         );
     }
 }

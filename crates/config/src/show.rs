@@ -29,7 +29,7 @@ mod tests {
     fn what_is_shown_loads_again_but_for_the_secrets() {
         let file = "data_dir = 'a \"b\"'\nvhosts = ['/', 'x']\n[memory]\nmax = '4 GiB'\n\
                     [limits]\nhandshake = '1500 ms'\n[auth]\ndefault_pass = 'hunter2'\n\
-                    [mqtt]\nanonymous_pass = 'hunter2'";
+                    [mqtt]\nanonymous_pass = 'hunter2'\n[stomp]\ndefault_pass = 'hunter2'";
         let load = |text: &str| {
             let file = Some(FileText { name: "f", text });
             Config::load(Sources { file, ..Sources::default() }).map(|loaded| loaded.config)

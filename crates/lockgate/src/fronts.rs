@@ -10,6 +10,7 @@ use lockgate_front::Front;
 use lockgate_model::{Caps, Lasting, Name};
 use lockgate_mqtt::{Anonymous, Mqtt, dialect};
 use lockgate_net::Listener;
+use lockgate_stomp::{DefaultUser, Stomp};
 use lockgate_websocket::{Auto, WebSocket};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -18,9 +19,13 @@ use std::sync::Arc;
 pub fn listeners(config: &Config) -> Result<Vec<Listener>, Fault> {
     let amqp: Arc<dyn Front> = Arc::new(Amqp091::new(amqp_settings(config)));
     let mqtt: Arc<dyn Front> = Arc::new(Mqtt::new(mqtt_settings(config)));
-    let inners = sharing::inners(&amqp, &mqtt);
-    let websocket: Arc<dyn Front> =
-        Arc::new(WebSocket::new(websocket_settings(config), inners.clone()));
+    let stomp: Arc<dyn Front> = Arc::new(Stomp::new(stomp_settings(config)));
+    let inners = sharing::inners(&amqp, &mqtt, &stomp);
+    // A message holds one frame, so nothing is to stand between frames.
+    let framed = lockgate_stomp::Settings { trailing_lf: false, ..stomp_settings(config) };
+    let framed: Arc<dyn Front> = Arc::new(Stomp::new(framed));
+    let within = sharing::inners(&amqp, &mqtt, &framed);
+    let websocket: Arc<dyn Front> = Arc::new(WebSocket::new(websocket_settings(config), within));
     let auto: Arc<dyn Front> = Arc::new(Auto::new(&inners, websocket.clone()));
     let mut all = Vec::new();
     for wish in &config.listeners {
@@ -29,6 +34,7 @@ pub fn listeners(config: &Config) -> Result<Vec<Listener>, Fault> {
             Kind::Mqtt => mqtt.clone(),
             Kind::Ws => websocket.clone(),
             Kind::Auto => auto.clone(),
+            Kind::Stomp => stomp.clone(),
             // `Config::check` let in only what is served.
             _ => return Err(Fault::config(format!("`{wish}` cannot be served"))),
         };
@@ -111,6 +117,34 @@ fn mqtt_settings(config: &Config) -> lockgate_mqtt::Settings {
     }
 }
 
+fn stomp_settings(config: &Config) -> lockgate_stomp::Settings {
+    let (stomp, amqp) = (&config.stomp, &config.amqp);
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    lockgate_stomp::Settings {
+        server: (!stomp.hide_server_info).then(|| format!("{}/{}", amqp.product, amqp.version)),
+        vhost: Name::from(stomp.vhost.as_str()),
+        default_user: stomp.default_user.as_ref().map(|user| DefaultUser {
+            user: Name::from(user.as_str()),
+            password: stomp.default_pass.expose().into(),
+        }),
+        implicit_connect: stomp.implicit_connect,
+        topic_exchange: Name::from(stomp.topic_exchange.as_str()),
+        nack_requeue: stomp.nack_requeue,
+        trailing_lf: stomp.trailing_lf,
+        limits: lockgate_stomp::frame::Limits {
+            lines_max: size(stomp.header_max.0),
+            headers_max: count(stomp.headers_max),
+            body_max: size(stomp.body_max.0),
+        },
+        transactions_max: count(stomp.transactions_max),
+        transaction_actions_max: count(stomp.transaction_actions_max),
+        transaction_bytes_max: stomp.transaction_max.0,
+        subscriptions_max: count(stomp.subscriptions_max),
+        handshake_max: config.limits.handshake.0,
+    }
+}
+
 fn rules(of: Dialect) -> dialect::Dialect {
     match of {
         Dialect::Rabbitmq => dialect::Dialect::RabbitMq { sparkplug: false },
@@ -143,6 +177,19 @@ mod tests {
         assert_eq!(of(0), Lasting::Not);
         assert_eq!([of(1), of(1_000), of(1_001)], [1, 1, 2].map(Lasting::Seconds));
         assert_eq!(of(u64::from(u32::MAX) * 1_000), Lasting::Always);
+    }
+
+    #[test]
+    fn what_is_set_for_stomp_reaches_its_front() {
+        let mut config = Config::default();
+        assert_eq!(stomp_settings(&config).server.as_deref(), Some("RabbitMQ/3.13.7"));
+        config.stomp.hide_server_info = true;
+        config.stomp.default_user = None;
+        config.stomp.headers_max = 77;
+        config.stomp.nack_requeue = false;
+        let settings = stomp_settings(&config);
+        assert_eq!((settings.server, settings.default_user), (None, None));
+        assert_eq!((settings.limits.headers_max, settings.nack_requeue), (77, false));
     }
 
     #[test]

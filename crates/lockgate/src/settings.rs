@@ -6,7 +6,7 @@ use lockgate_config::{Config, FileText, Kind, Loaded, Sources};
 use std::path::{Path, PathBuf};
 
 /// What this version can serve.
-pub const SERVED: &[Kind] = &[Kind::Amqp, Kind::Mqtt, Kind::Ws, Kind::Auto];
+pub const SERVED: &[Kind] = &[Kind::Amqp, Kind::Mqtt, Kind::Stomp, Kind::Ws, Kind::Auto];
 
 /// The settings that flags, environment and file make together, checked.
 pub fn load(flags: &Flags) -> Result<Loaded, Fault> {

@@ -26,6 +26,7 @@ fn main() -> std::io::Result<()> {
         }
     }
     written += mqtt(here)?;
+    written += stomp(here)?;
     write(here, "session", "hello", b"\0AMQP\x00\x00\x09\x01")?;
     write(here, "session", "publish", &publish())?;
     write(here, "scram", "rfc-7677", SCRAM)?;
@@ -66,6 +67,39 @@ fn mqtt(here: &Path) -> std::io::Result<usize> {
         }
     }
     Ok(written)
+}
+
+/// STOMP's vectors, to be said by who is connected and by who is not.
+fn stomp(here: &Path) -> std::io::Result<usize> {
+    let text = fs::read_to_string(here.join("../vectors/stomp/frames.vec"))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let written = lines.filter_map(|line| line.splitn(4, " | ").nth(2)).map(unescaped);
+    let mut count = 0;
+    for (n, bytes) in written.enumerate() {
+        for how in [0, 1] {
+            write(here, "stomp", &format!("{how}-{n}"), &[&[how][..], &bytes].concat())?;
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// What its escapes stand for.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut letters = text.bytes();
+    let mut bytes = Vec::new();
+    while let Some(letter) = letters.next() {
+        bytes.push(match letter {
+            b'\\' => match letters.next() {
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b'0') => 0,
+                other => other.unwrap_or(b'\\'),
+            },
+            plain => plain,
+        });
+    }
+    bytes
 }
 
 /// The bytes of a vector's line, written in hexadecimal in its third column.

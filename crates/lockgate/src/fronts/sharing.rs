@@ -4,11 +4,12 @@
 use lockgate_amqp091::frame as amqp;
 use lockgate_front::{Front, first};
 use lockgate_mqtt::frame as mqtt;
+use lockgate_stomp::frame as stomp;
 use lockgate_websocket::Inner;
 use std::sync::Arc;
 
 /// Every front that others can stand beside or around.
-pub fn inners(amqp: &Arc<dyn Front>, mqtt: &Arc<dyn Front>) -> Vec<Inner> {
+pub fn inners(amqp: &Arc<dyn Front>, mqtt: &Arc<dyn Front>, stomp: &Arc<dyn Front>) -> Vec<Inner> {
     vec![
         Inner {
             front: amqp.clone(),
@@ -26,6 +27,14 @@ pub fn inners(amqp: &Arc<dyn Front>, mqtt: &Arc<dyn Front>) -> Vec<Inner> {
             paths: &["/mqtt", "/ws/mqtt"],
             text: false,
             packet: mqtt_packet,
+        },
+        Inner {
+            front: stomp.clone(),
+            first: first::stomp,
+            tokens: &["v12.stomp", "v11.stomp", "v10.stomp", "stomp"],
+            paths: &["/stomp", "/ws/stomp"],
+            text: true,
+            packet: stomp::packet,
         },
     ]
 }
@@ -63,6 +72,10 @@ mod tests {
             (mqtt_packet, b"\xd0\0\x30", Some(2)),
             (mqtt_packet, b"\x30\x80\x01\0\x01a", Some(131)),
             (mqtt_packet, b"\x30\x80", None),
+            (stomp::packet, b"\nMESSAGE\n", Some(1)),
+            (stomp::packet, b"RECEIPT\nreceipt-id:1\n\n\0MESS", Some(24)),
+            (stomp::packet, b"MESSAGE\ncontent-length:9\n\nabc", Some(36)),
+            (stomp::packet, b"MESSAGE\ncontent-le", None),
         ] {
             assert_eq!(packet(bytes), size, "{bytes:?}");
         }

@@ -1,0 +1,233 @@
+//! Delivery tags of a connection and the leases behind them, kept by spans: what was handed
+//! out together costs one entry, however many messages it is.
+//!
+//! ```text
+//!  tags     1 2 3 4 5 | 6 7 8 | 12 13 ...       (9, 10, 11 are settled)
+//!  leases   A 0..5    | B 2..5| C 0..
+//! ```
+
+use lockgate_model::{LeaseId, Outcome};
+use std::collections::VecDeque;
+
+/// Consecutive tags that stand for consecutive entries of one lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first tag.
+    pub tag: u64,
+    /// How many.
+    pub count: u32,
+    /// The lease they are entries of.
+    pub lease: LeaseId,
+    /// The first one's place in the lease.
+    pub from: u32,
+    /// The subscription they were delivered to.
+    pub holder: u32,
+    /// Settling one of them settles all before it.
+    pub cumulative: bool,
+}
+
+impl Span {
+    /// The tag behind the last.
+    fn end(&self) -> u64 {
+        self.tag + u64::from(self.count)
+    }
+
+    /// The span without its first `n` entries.
+    fn skip(&self, n: u32) -> Span {
+        Span { tag: self.tag + u64::from(n), count: self.count - n, from: self.from + n, ..*self }
+    }
+
+    /// The first `n` entries.
+    fn first(&self, n: u32) -> Span {
+        Span { count: n, ..*self }
+    }
+}
+
+/// All that is in flight on a connection.
+#[derive(Debug, Default)]
+pub struct Inflight {
+    /// By tag, without overlap; none is empty.
+    spans: VecDeque<Span>,
+    /// The last tag given.
+    last: u64,
+}
+
+impl Inflight {
+    /// Gives `count` tags to entries of a lease, or just tags where there is none, and
+    /// returns the first tag.
+    #[inline]
+    pub fn hand_out(
+        &mut self,
+        count: u32,
+        lease: Option<LeaseId>,
+        holder: u32,
+        cumulative: bool,
+    ) -> u64 {
+        let tag = self.last + 1;
+        self.last += u64::from(count);
+        if let Some(lease) = lease
+            && count > 0
+        {
+            self.spans.push_back(Span { tag, count, lease, from: 0, holder, cumulative });
+        }
+        tag
+    }
+
+    /// The span that a tag is in.
+    pub fn look(&self, tag: u64) -> Option<&Span> {
+        self.find(tag).and_then(|(at, _)| self.spans.get(at))
+    }
+
+    /// Takes one tag out, or with `cumulative` all up to it. What was taken goes to `taken`;
+    /// false if the tag is not in flight.
+    pub fn take(&mut self, tag: u64, cumulative: bool, taken: &mut Vec<Span>) -> bool {
+        let Some((at, offset)) = self.find(tag) else { return false };
+        let Some(span) = self.spans.get(at).copied() else { return false };
+        let rest = span.skip(offset + 1);
+        if cumulative {
+            taken.extend(self.spans.drain(..at));
+            taken.push(span.first(offset + 1));
+            self.replace(0, rest);
+            return true;
+        }
+        taken.push(span.skip(offset).first(1));
+        if offset == 0 {
+            self.replace(at, rest);
+        } else {
+            self.replace(at, span.first(offset));
+            if rest.count > 0 {
+                self.spans.insert(at + 1, rest);
+            }
+        }
+        true
+    }
+
+    /// Puts a span back that was taken out.
+    pub fn put_back(&mut self, span: Span) {
+        let at = self.spans.partition_point(|s| s.tag < span.tag);
+        self.spans.insert(at, span);
+    }
+
+    /// Which span a tag is in, and where in it. The oldest is the likely one.
+    fn find(&self, tag: u64) -> Option<(usize, u32)> {
+        let at = match self.spans.front() {
+            Some(first) if tag < first.end() => 0,
+            _ => self.spans.partition_point(|s| s.end() <= tag),
+        };
+        let span = self.spans.get(at).filter(|s| s.tag <= tag)?;
+        Some((at, u32::try_from(tag - span.tag).ok()?))
+    }
+
+    fn replace(&mut self, at: usize, rest: Span) {
+        if rest.count == 0 {
+            self.spans.remove(at);
+        } else if let Some(slot) = self.spans.get_mut(at) {
+            *slot = rest;
+        }
+    }
+}
+
+/// Settled spans on their way to the engine: those that touch become one command.
+#[derive(Debug, Default)]
+pub struct Settling {
+    pending: Option<(Span, Outcome)>,
+}
+
+impl Settling {
+    /// Adds a span; gives back what it does not join.
+    pub fn add(&mut self, span: Span, outcome: Outcome) -> Option<(Span, Outcome)> {
+        if let Some((last, how)) = &mut self.pending
+            && *how == outcome
+            && last.lease == span.lease
+            && last.from + last.count == span.from
+        {
+            last.count += span.count;
+            return None;
+        }
+        self.pending.replace((span, outcome))
+    }
+
+    /// Takes what is held back.
+    pub fn take(&mut self) -> Option<(Span, Outcome)> {
+        self.pending.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn take(f: &mut Inflight, tag: u64, all: bool) -> Option<Vec<(u32, u32, u32)>> {
+        let mut taken = Vec::new();
+        let known = f.take(tag, all, &mut taken);
+        known.then(|| taken.iter().map(|s| (s.lease.0, s.from, s.count)).collect())
+    }
+
+    #[test]
+    fn a_cumulative_tag_takes_all_before_it_and_a_settled_one_is_unknown() {
+        let mut f = Inflight::default();
+        assert_eq!(f.hand_out(5, Some(LeaseId(1)), 1, true), 1);
+        assert_eq!(f.hand_out(2, None, 2, false), 6);
+        assert_eq!(f.hand_out(3, Some(LeaseId(2)), 3, true), 8);
+        assert_eq!(f.look(9).map(|s| s.holder), Some(3));
+        assert_eq!(take(&mut f, 9, true), Some(vec![(1, 0, 5), (2, 0, 2)]));
+        for tag in [0, 6, 9, 11, u64::MAX] {
+            assert_eq!(take(&mut f, tag, false), None, "{tag}");
+        }
+        assert_eq!(take(&mut f, 10, false), Some(vec![(2, 2, 1)]));
+    }
+
+    #[test]
+    fn settled_entries_that_touch_become_one() {
+        let mut s = Settling::default();
+        let lease = LeaseId(4);
+        let span = |from, count| Span { tag: 1, count, lease, from, holder: 1, cumulative: false };
+        assert_eq!(s.add(span(0, 2), Outcome::Accept), None);
+        assert_eq!(s.add(span(2, 1), Outcome::Accept), None);
+        assert_eq!(s.add(span(3, 1), Outcome::Requeue), Some((span(0, 3), Outcome::Accept)));
+        assert_eq!(s.take(), Some((span(3, 1), Outcome::Requeue)));
+    }
+
+    proptest! {
+        /// Spans say what a plain map of tag -> (lease, entry) says, put back or not.
+        #[test]
+        fn spans_agree_with_a_map_of_single_tags(
+            ops in prop::collection::vec((0..4u8, 1..40u64, any::<bool>()), 1..60)
+        ) {
+            let mut f = Inflight::default();
+            let mut naive: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
+            let mut lease = 0;
+            for (op, n, all) in ops {
+                if op == 0 {
+                    lease += 1;
+                    let count = n as u32 % 7;
+                    let kept = (n % 5 != 0).then_some(LeaseId(lease));
+                    let first = f.hand_out(count, kept, 1, false);
+                    if kept.is_some() {
+                        naive.extend((0..count).map(|i| (first + u64::from(i), (lease, i))));
+                    }
+                    continue;
+                }
+                let expected: Option<Vec<_>> = if !naive.contains_key(&n) {
+                    None
+                } else if all {
+                    Some(naive.range(..=n).map(|(_, v)| *v).collect())
+                } else {
+                    naive.get(&n).map(|v| vec![*v])
+                };
+                let mut taken = Vec::new();
+                let known = f.take(n, all, &mut taken);
+                let got: Vec<_> = taken.iter()
+                    .flat_map(|s| (0..s.count).map(|i| (s.lease.0, s.from + i))).collect();
+                prop_assert_eq!(known.then_some(got), expected);
+                if op == 1 {
+                    taken.into_iter().for_each(|span| f.put_back(span));
+                } else if known {
+                    naive.retain(|tag, _| if all { *tag > n } else { *tag != n });
+                }
+            }
+        }
+    }
+}
