@@ -78,6 +78,16 @@ pub fn life<J: Journal>(journal: &mut J, mut turn: impl FnMut(&mut J, &Broker)) 
         run.push(to.as_bytes(), b"k.a", false, &head, b"odd", true, 2);
         Step::Publish(Arc::new(run.finish()))
     };
+    // What a topic retains, for nine seconds.
+    let kept = |topic: &str, body: &[u8]| {
+        let names =
+            Names { exchange: b"x", key: b"k.a", topic: topic.as_bytes(), mandatory: false };
+        let head = &[0x01, 0, 4, b'9', b'0', b'0', b'0'];
+        let item = Item { retain: Retain::Wished, ..Item::default() };
+        let mut run = RunBuilder::default();
+        run.push_like(item, names, Parts { head, body, native: b"M" });
+        Step::Publish(Arc::new(run.finish()))
+    };
     let later = table(&[("x-delayed-type", Value::text("topic"))]);
     let rich = [
         ("x-max-priority", Value::I64(3)),
@@ -93,6 +103,8 @@ pub fn life<J: Journal>(journal: &mut J, mut turn: impl FnMut(&mut J, &Broker)) 
         Request::DeclareQueue(queue("short", &[("x-message-ttl", Value::I64(5_000))])),
         Request::DeclareQueue(queue("brief", &[("x-queue-type", Value::text("quorum"))])),
         Request::Commit(vec![odd("later"), odd("once"), odd("once")]),
+        Request::Commit(vec![kept("k/a", b"1"), kept("k/a", b"2"), kept("k/b", b"3")]),
+        Request::Commit(vec![kept("k/b", b""), kept("$k", b"4")]),
         Request::Bind(binding(Destination::Queue("q".into()))),
         Request::Bind(binding(Destination::Queue("short".into()))),
         Request::Commit(vec![Step::Publish(batch(3, 10))]),
@@ -158,6 +170,38 @@ fn ask<J: Journal>(broker: &mut Broker, request: Request, journal: &mut J, out: 
     broker.deliver(journal, out);
 }
 
+/// A client comes and is told what is retained, as far as it is in memory.
+fn hear<J: Journal>(broker: &mut Broker, journal: &mut J, out: &mut Effects) {
+    let attachment = Attachment {
+        client: "c".into(),
+        exchange: "x".into(),
+        passing: "passing".into(),
+        settling: "settling".into(),
+        fresh: true,
+        lasting: Lasting::Not,
+        will: None,
+        in_flight_max: 10,
+        caps: Caps { messages_max: 100, bytes_max: 1 << 20, passing_bytes_max: 1 << 20 },
+    };
+    ask(broker, Request::Attach(Box::new(attachment)), journal, out);
+    for (filter, level) in [("#", 1), ("k/+", 0)] {
+        let interest = Interest {
+            filter: filter.into(),
+            pattern_at: 0,
+            group: None,
+            key: Bytes::from_static(b"#"),
+            level,
+            not_own: false,
+            as_published: false,
+            replay: Replay::Always,
+            label: 0,
+        };
+        ask(broker, Request::Follow(vec![interest]), journal, out);
+    }
+    broker.committed(u64::MAX, journal);
+    broker.deliver(journal, out);
+}
+
 /// A broker that has taken in records, whatever they were, serves: its snapshot makes the same
 /// broker again, its records can be moved, its queues be read and be deleted.
 pub fn serve(mut broker: Broker, clean: bool, records: &[(u8, Bytes, Place)]) {
@@ -186,6 +230,7 @@ pub fn serve(mut broker: Broker, clean: bool, records: &[(u8, Bytes, Place)]) {
             let get = Request::Get { queue: name.into(), settled: false };
             ask(&mut broker, get, &mut journal, &mut out);
         }
+        hear(&mut broker, &mut journal, &mut out);
         for name in ["q", "short", "brief"] {
             ask(&mut broker, Request::Purge(name.into()), &mut journal, &mut out);
             let delete =
