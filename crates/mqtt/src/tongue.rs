@@ -8,7 +8,7 @@
 //! puback 3 [reason=0x10]      pubrec, pubrel, pubcomp
 //! subscribe 3 FILTER [qos=1] [no-local] [as-published] [retained=1] FILTER... [PROPERTY...]
 //! unsubscribe 3 FILTER...     pingreq     disconnect [reason=4] [PROPERTY...]     auth ...
-//! hex 1000                    text "GET / HTTP/1.1"
+//! hex [v5] 1000                  text "GET / HTTP/1.1"
 //! ```
 //!
 //! PROPERTY: format=1 expiry=10 type=T response=T correlation=B label=7 alias=3 user.K=V
@@ -88,6 +88,15 @@ impl Given {
     }
 }
 
+fn version(word: &str) -> Option<Version> {
+    Some(match word {
+        "v3.1" => Version::V31,
+        "v3.1.1" => Version::V311,
+        "v5" => Version::V5,
+        _ => return None,
+    })
+}
+
 fn parse<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("no number: {text}"))
 }
@@ -165,12 +174,8 @@ impl Mqtt {
     }
 
     fn connect(&mut self, mut given: Given) -> Result<Vec<u8>, String> {
-        self.version = match given.first("a version")?.as_str() {
-            "v3.1" => Version::V31,
-            "v3.1.1" => Version::V311,
-            "v5" => Version::V5,
-            other => return Err(format!("no such version: {other}")),
-        };
+        let word = given.first("a version")?;
+        self.version = version(&word).ok_or_else(|| format!("no such version: {word}"))?;
         let will_properties = given.properties("w.")?;
         let will_qos = qos(&mut given, "will-qos")?;
         let will_retain = given.flag("will-retain");
@@ -294,7 +299,12 @@ impl Tongue for Mqtt {
             "unsubscribe" => self.unsubscribe(given),
             "pingreq" => self.put(&Packet::Pingreq),
             "disconnect" | "auth" => self.end(&kind, given),
-            "hex" => Ok(given.0.iter().flat_map(|hex| unhex(hex)).collect()),
+            "hex" => {
+                let version = given.0.first().and_then(|word| version(word));
+                self.version = version.unwrap_or(self.version);
+                let digits = given.0.iter().skip(usize::from(version.is_some()));
+                Ok(digits.flat_map(|hex| unhex(hex)).collect())
+            }
             "text" => Ok(given.0.join(" ").into_bytes()),
             other => Err(format!("no such packet: {other}")),
         }

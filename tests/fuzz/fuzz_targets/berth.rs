@@ -14,7 +14,7 @@ use lockgate_model::{
     PASSING, Refusal, Replay, Request, Run, SETTLING, Stamp, Ticket, Time,
 };
 use lockgate_mqtt::frame::{self, Cut};
-use lockgate_mqtt::packet::{Connect, Packet, Side, Version};
+use lockgate_mqtt::packet::{Connect, Kind, Packet, Side, Version};
 use lockgate_mqtt::property::{Property, PropertyList};
 use lockgate_mqtt::{Mqtt, Settings, decode, encode};
 use std::collections::BTreeSet;
@@ -327,8 +327,12 @@ impl Client {
         while at < said.len() {
             match frame::cut(&said[at..], usize::MAX) {
                 Ok(Cut::Whole(head, body)) => {
-                    let packet = decode::packet(Side::Server, self.version, head, body);
-                    assert!(packet.is_ok(), "{packet:?}");
+                    // Who is refused may have spoken any version, or none.
+                    let versions = [self.version, Version::V31, Version::V311, Version::V5];
+                    let of = |v| decode::packet(Side::Server, v, head, body);
+                    let known = if head.kind == Kind::Connack { 4 } else { 1 };
+                    let said = versions[..known].iter().any(|v| of(*v).is_ok());
+                    assert!(said, "{:?}", of(self.version));
                     at += head.total();
                 }
                 other => panic!("said what is no packet: {other:?}"),

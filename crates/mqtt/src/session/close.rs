@@ -69,7 +69,7 @@ impl Connection {
     }
 
     /// Reason String and Server Reference. What does not fit is left out (3.14.2.2.3).
-    fn explain(&self, reason: Reason, text: &str, list: &mut PropertyList) {
+    pub(super) fn explain(&self, reason: Reason, text: &str, list: &mut PropertyList) {
         if self.version < Version::V5 {
             return;
         }
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Says a packet with properties, or without if the client does not take one so large.
-    fn say_first<'p>(
+    pub(super) fn say_first<'p>(
         &self,
         packet: impl Fn(Properties<'p>) -> Packet<'p>,
         list: &'p PropertyList,

@@ -7,9 +7,11 @@
 //!  slots     .   .   x   x   .        x is safe; 3 and 4 are answered when 1 and 2 are
 //! ```
 
-use super::Connection;
+use super::{Connection, publish};
+use crate::encode;
 use crate::error::Fault;
-use crate::packet::{Kind, PacketId, Version};
+use crate::packet::{Ack, Kind, Packet, PacketId, Version};
+use crate::property::{Property, PropertyList};
 use crate::reason::Reason;
 use lockgate_front::Output;
 use lockgate_model::Ticket;
@@ -122,9 +124,16 @@ pub(super) struct Answers {
     /// Messages against Receive Maximum (4.9).
     unanswered: u32,
     read: u32,
+    /// The largest packet that may explain a refusal; 0 = the client does not want to know.
+    explained_max: usize,
 }
 
 impl Answers {
+    /// Refusals are explained, in packets of this size at most.
+    pub(super) fn explain(&mut self, packet_max: usize) {
+        self.explained_max = packet_max;
+    }
+
     /// What the berth has open from before: not counted, since Receive Maximum begins anew
     /// with each connection (4.9).
     pub(super) fn resume(&mut self, open: impl Iterator<Item = u16>) {
@@ -259,7 +268,9 @@ impl Answers {
             let refused = slot.kind == Kind::Pubrec && slot.reason.is_error();
             let counted = slot.counted || refused && self.close(id);
             self.unanswered -= u32::from(counted);
-            put(out, slot.kind, id, slot.reason);
+            if !slot.reason.is_error() || !self.put_explained(out, slot.kind, id, slot.reason) {
+                put(out, slot.kind, id, slot.reason);
+            }
         }
         while let Some(slot) = self.releases.pop() {
             self.unanswered -= u32::from(slot.counted);
@@ -268,6 +279,21 @@ impl Answers {
             }
         }
         self.rest();
+    }
+
+    /// Writes an acknowledgement with a Reason String, if there is one and the client takes it.
+    fn put_explained(&self, out: &mut Output, kind: Kind, id: PacketId, reason: Reason) -> bool {
+        let (text, mut list) = (publish::text(reason), PropertyList::default());
+        if text.is_empty() || list.push(&Property::ReasonString(text)).is_err() {
+            return false;
+        }
+        let ack = Ack { id, reason, properties: list.properties() };
+        let packet = match kind {
+            Kind::Puback => Packet::Puback(ack),
+            _ => Packet::Pubrec(ack),
+        };
+        // Only version 5 has reasons that are errors.
+        encode::packet(out.bytes.small(), Version::V5, self.explained_max, &packet).is_ok()
     }
 
     /// Gives memory back that an idle client need not hold.
@@ -284,7 +310,7 @@ impl Answers {
 }
 
 /// Writes an acknowledgement. Only version 5 has reasons other than success.
-pub(super) fn put(out: &mut Output, kind: Kind, id: PacketId, reason: Reason) {
+fn put(out: &mut Output, kind: Kind, id: PacketId, reason: Reason) {
     let first = kind.number() << 4 | kind.flags().unwrap_or(0);
     let [high, low] = id.0.get().to_be_bytes();
     if reason == Reason::Success {
@@ -307,8 +333,8 @@ impl Connection {
     /// The engine did not take `count` messages. 3.1 and 3.1.1 cannot say so.
     pub(super) fn rejected(&mut self, first: Ticket, count: u32) -> Result<(), Fault> {
         if self.version < Version::V5 && self.answers.is_awaited(first, count) {
-            let text = "a queue is full and takes no more messages";
-            return Err(Fault::new(Reason::QuotaExceeded, text, ""));
+            let reason = Reason::QuotaExceeded;
+            return Err(Fault::new(reason, publish::text(reason), ""));
         }
         self.answers.settled(first, count, Some(Reason::QuotaExceeded));
         Ok(())

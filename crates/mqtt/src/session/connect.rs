@@ -284,6 +284,9 @@ impl Connection {
         self.phase = Phase::Running;
         self.deadline = None;
         self.keep_alive.agree(keep_alive, now);
+        if self.problems {
+            self.answers.explain(self.packet_max);
+        }
         self.answers.resume(attached.open.iter().map(|mark| mark.0));
         self.outbound.attached(terms, attached, out);
     }
@@ -303,17 +306,15 @@ impl Connection {
 
     /// A CONNECT that is none: what can be read of it says in which version to answer.
     pub(super) fn bad_connect(&mut self, body: &[u8], error: DecodeError) -> Fault {
-        let level = match body {
-            [0, 4, b'M', b'Q', b'T', b'T', level, ..] => Some(*level),
-            [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => Some(*level),
+        let version = match body {
+            [0, 4, b'M', b'Q', b'T', b'T', 5..=255, ..] => Some(Version::V5),
+            [0, 4, b'M', b'Q', b'T', b'T', 4, ..] => Some(Version::V311),
+            [0, 4, b'M', b'Q', b'T', b'T', _, ..] => Some(Version::V31),
+            [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', _, ..] => Some(Version::V31),
             _ => None,
         };
-        self.greeted = level.is_some();
-        self.version = match level {
-            Some(5..) => Version::V5,
-            Some(4) => Version::V311,
-            _ => Version::V31,
-        };
+        self.greeted = version.is_some();
+        self.version = version.unwrap_or(self.version);
         Fault::from(error)
     }
 }

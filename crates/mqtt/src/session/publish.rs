@@ -77,28 +77,33 @@ impl Building {
 
 /// Why a message, or a will, is not taken, as version 5 can say.
 pub(super) struct Unfit {
-    pub(super) reason: Reason,
-    pub(super) text: &'static str,
-    pub(super) clause: &'static str,
+    reason: Reason,
+    clause: &'static str,
 }
 
 impl From<Unfit> for Fault {
     fn from(why: Unfit) -> Fault {
-        Fault::new(why.reason, why.text, why.clause)
+        Fault::new(why.reason, text(why.reason), why.clause)
+    }
+}
+
+/// What a reason for not taking a message means; each has one here.
+pub(super) fn text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotAuthorized => "topics that begin with $SYS/ are the broker's own",
+        Reason::TopicNameInvalid => "a topic name of more levels than are taken",
+        Reason::ImplementationSpecific => "too many user properties",
+        Reason::PayloadFormatInvalid => "the payload is not UTF-8",
+        Reason::QuotaExceeded => "a queue is full and takes no more messages",
+        _ => "",
     }
 }
 
 impl From<Unpublishable> for Unfit {
     fn from(why: Unpublishable) -> Unfit {
         match why {
-            Unpublishable::Reserved => {
-                let text = "topics that begin with $SYS/ are the broker's own";
-                Unfit { reason: Reason::NotAuthorized, text, clause: "4.7.2" }
-            }
-            Unpublishable::Deep => {
-                let text = "a topic name of more levels than are taken";
-                Unfit { reason: Reason::TopicNameInvalid, text, clause: "" }
-            }
+            Unpublishable::Reserved => Unfit { reason: Reason::NotAuthorized, clause: "4.7.2" },
+            Unpublishable::Deep => Unfit { reason: Reason::TopicNameInvalid, clause: "" },
         }
     }
 }
@@ -278,17 +283,16 @@ impl Connection {
         run: &mut Building,
         out: &mut Output,
     ) -> Result<(), Fault> {
-        let Unfit { reason, text, clause } = unfit;
-        let fault = || Fault::new(reason, text, clause);
+        let reason = unfit.reason;
         let silent = reason == Reason::NotAuthorized;
         // What was sent before under this identifier was taken.
         if arrival == Arrival::Again {
-            return Err(fault());
+            return Err(unfit.into());
         }
         let reason = match (self.version, p.id) {
             (Version::V5, Some(_)) => reason,
             _ if silent => Reason::Success,
-            _ => return Err(fault()),
+            _ => return Err(unfit.into()),
         };
         out.dropped += 1;
         let Some(id) = p.id else { return Ok(()) };
@@ -369,12 +373,10 @@ pub(super) fn check(
     if properties.as_bytes().len() / 5 > user_properties_max
         && properties.user_properties().count() > user_properties_max
     {
-        let (reason, text) = (Reason::ImplementationSpecific, "too many user properties");
-        return Err(Unfit { reason, text, clause: "" });
+        return Err(Unfit { reason: Reason::ImplementationSpecific, clause: "" });
     }
     if properties.payload_format() == Some(true) && std::str::from_utf8(payload).is_err() {
-        let (reason, text) = (Reason::PayloadFormatInvalid, "the payload is not UTF-8");
-        return Err(Unfit { reason, text, clause: "3.3.2.3.2" });
+        return Err(Unfit { reason: Reason::PayloadFormatInvalid, clause: "3.3.2.3.2" });
     }
     Ok(())
 }

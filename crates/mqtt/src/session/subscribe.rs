@@ -3,13 +3,12 @@
 
 use super::publish::LANE;
 use super::{Asked, Connection};
-use crate::encode;
 use crate::error::{Fault, refused};
 use crate::packet::{
     Kind, Packet, PacketId, Place, Reasons, Reply, RetainHandling, Subscribe, Subscription,
     Unsubscribe,
 };
-use crate::property::Properties;
+use crate::property::PropertyList;
 use crate::reason::Reason;
 use crate::topic::{self, Filter};
 use lockgate_front::Output;
@@ -150,21 +149,29 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), Fault> {
         let mut results = results.iter();
+        let mut list = PropertyList::default();
         let octet = |wanted: &Wanted| {
-            let reason = match (wanted.refused, wanted.level) {
-                (Some(reason), _) => reason,
+            let (reason, text) = match (wanted.refused, wanted.level) {
+                (Some(reason), _) => (reason, text(reason).into()),
                 (None, level) => match results.next() {
-                    Some(Ok(_)) => granted(level),
-                    Some(Err(why)) => refused(why).reason.in_place(Place::Suback),
-                    None => Reason::Unspecified,
+                    Some(Ok(_)) => (granted(level), "".into()),
+                    Some(Err(why)) => {
+                        let Fault { reason, text, .. } = refused(why);
+                        (reason.in_place(Place::Suback), text)
+                    }
+                    None => (Reason::Unspecified, "".into()),
                 },
             };
+            // There is room for one explanation: the first is as good as any.
+            if list.properties().is_empty() {
+                self.explain(reason, &text, &mut list);
+            }
             // 3.1 has no word for it and hears what it asked for.
             reason.suback_octet(self.version).unwrap_or(wanted.level)
         };
         let octets: Vec<u8> = asking.wanted.iter().map(octet).collect();
         let reasons = Reasons::check(Place::Suback, self.version, &octets)?;
-        self.say_reply(Kind::Suback, asking.id, reasons, out)
+        self.say_reply(Kind::Suback, asking.id, reasons, &list, out)
     }
 
     pub(super) fn unsubscribe(
@@ -198,7 +205,7 @@ impl Connection {
         };
         let octets: Vec<u8> = there.iter().map(octet).collect();
         let reasons = Reasons::check(Place::Unsuback, self.version, &octets)?;
-        self.say_reply(Kind::Unsuback, asking.id, reasons, out)
+        self.say_reply(Kind::Unsuback, asking.id, reasons, &PropertyList::default(), out)
     }
 
     fn say_reply(
@@ -206,15 +213,29 @@ impl Connection {
         kind: Kind,
         id: PacketId,
         reasons: Reasons<'_>,
+        list: &PropertyList,
         out: &mut Output,
     ) -> Result<(), Fault> {
-        let reply = Reply { id, properties: Properties::NONE, reasons };
-        let packet = match kind {
-            Kind::Suback => Packet::Suback(reply),
-            _ => Packet::Unsuback(reply),
+        let packet = |properties| {
+            let reply = Reply { id, properties, reasons };
+            match kind {
+                Kind::Suback => Packet::Suback(reply),
+                _ => Packet::Unsuback(reply),
+            }
         };
-        encode::packet(out.bytes.small(), self.version, self.packet_max, &packet)
-            .map_err(|e| Fault::new(Reason::PacketTooLarge, e.to_string(), "MQTT-3.1.2-24"))
+        if self.say_first(packet, list, out) {
+            return Ok(());
+        }
+        let text = format!("the client takes no packet as large as {}", kind.name());
+        Err(Fault::new(Reason::PacketTooLarge, text, "MQTT-3.1.2-24"))
+    }
+}
+
+/// What a reason for not even asking the engine means.
+fn text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::QuotaExceeded => "more filters than a client may have",
+        _ => "a filter of more levels than are taken, or too long a share",
     }
 }
 
