@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// The only strand of a session.
 pub(super) const LANE: Lane = Lane(0);
 
+/// Messages that room is made for at once: more than a full read of small ones.
+const ITEMS_MAX: usize = 8 * 1024;
+
 /// Releases that are gathered before they are handed over.
 const RELEASES_MAX: usize = 1024;
 
@@ -137,7 +140,7 @@ impl Connection {
         if run.items.capacity() == 0 {
             // As many as would fit if they were all like the first.
             let size = 8 + p.topic.len() + p.properties.as_bytes().len() + p.payload.len();
-            run.items.reserve(input.len() / size + 1);
+            run.items.reserve((input.len() / size + 1).min(ITEMS_MAX));
         }
         let origin = run.index(origin);
         let item = Item {
@@ -285,11 +288,9 @@ impl Connection {
     ) -> Result<(), Fault> {
         let reason = unfit.reason;
         let silent = reason == Reason::NotAuthorized;
-        // What was sent before under this identifier was taken.
-        if arrival == Arrival::Again {
-            return Err(unfit.into());
-        }
         let reason = match (self.version, p.id) {
+            // What was sent before under this identifier was taken.
+            (Version::V5, Some(_)) if arrival == Arrival::Again => return Err(unfit.into()),
             (Version::V5, Some(_)) => reason,
             _ if silent => Reason::Success,
             _ => return Err(unfit.into()),
