@@ -81,6 +81,7 @@ def python():
             ("paho", "paho_suite", MQTT),
             ("gmqtt", "gmqtt_suite", MQTT),
             ("aiomqtt", "aiomqtt_suite", MQTT),
+            ("crossing", "crossing_suite", BOTH),
         )
     ]
 
@@ -173,6 +174,15 @@ def browser():
     ]
 
 
+def nodered():
+    interpreter = _venv()
+    folder = HERE / "nodered"
+    if not (folder / "node_modules").is_dir():
+        (CACHE / "nodered.stamp").unlink(missing_ok=True)
+    _once("nodered", [folder / "package-lock.json"], lambda: _quietly(["npm", "ci", "--ignore-scripts", "--no-fund", "--no-audit"], folder))
+    return [Suite("nodered", [interpreter, "-B", "suite.py"], folder, BOTH)]
+
+
 def definitions():
     folder = HERE / "definitions"
     sys.path.insert(0, str(folder))
@@ -200,6 +210,7 @@ ALL = {
     "rust": rust,
     "c": c,
     "browser": browser,
+    "nodered": nodered,
     "definitions": definitions,
     "readme": readme,
 }

@@ -22,6 +22,11 @@ def topic(*levels):
     return "/".join([unique("t"), *levels])
 
 
+def plain_topic(*levels):
+    """The same without dots, which would come back from AMQP as levels."""
+    return topic(*levels).replace(".", "-")
+
+
 def properties(kind, **values):
     """Properties of a packet, by paho's names."""
     made = Properties(kind)
