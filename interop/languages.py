@@ -195,11 +195,12 @@ def definitions():
 def readme():
     interpreter = _venv()
     node()
+    c()
     # Where a module next to the extracted example looks for its packages.
     link = CACHE / "node_modules"
     if not link.is_symlink():
         link.symlink_to(HERE / "node" / "node_modules")
-    return [Suite("readme", [interpreter, "-B", "suite.py", str(CACHE / "readme")], HERE / "readme")]
+    return [Suite("readme", [interpreter, "-B", "suite.py", str(CACHE / "readme")], HERE / "readme", BOTH)]
 
 
 ALL = {

@@ -1,6 +1,6 @@
 """Runs the examples of README.md as a reader would: each code fence right after a `<!-- run:NAME -->` line.
 
-The one change: the amqp:// URL of the example becomes that of the broker under test. An example
+The one change: URL or port of the example become those of the broker under test. An example
 holds when it ends by itself with exit code 0 and has printed something.
 """
 
@@ -8,24 +8,30 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-URL = os.environ["INTEROP_URL"]
-NEEDED = ("pika", "amqplib")
+AMQP, MQTT = os.environ["INTEROP_URL"], os.environ["INTEROP_MQTT"]
+PORT = str(urllib.parse.urlsplit(MQTT).port or 1883)
+NEEDED = ("pika", "amqplib", "paho", "mqttjs", "mosquitto")
 SECONDS_MAX = 30
 FENCE = re.compile(r"^<!-- run:(?P<name>\S+) -->\n+```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run(folder, name, language, code):
     """None, or why the example does not hold."""
-    changed, count = re.subn(r"amqp://[^'\"`\s)]+", lambda _: URL, code)
-    if not count:
-        return "names no amqp:// URL"
+    changed = re.sub(r"amqp://[^'\"`\s)]+", lambda _: AMQP, code)
+    changed = re.sub(r"mqtt://[^'\"`\s)]+", lambda _: MQTT, changed)
+    changed = re.sub(r"\b1883\b", PORT, changed)
+    if changed == code:
+        return "names no place of the broker"
     if language == "python":
         command, file = [sys.executable, "-B"], folder / f"example_{name}.py"
     elif language in ("js", "javascript"):
         command, file = ["node"], folder / f"example_{name}.mjs"
+    elif language == "sh":
+        command, file = ["sh", "-e"], folder / f"example_{name}.sh"
     else:
         return f"no way to run {language}"
     file.write_text(changed)
