@@ -251,3 +251,69 @@ async fn a_request_of_stomp_is_answered_by_an_amqp_worker() {
     worker.raw(&frame("SEND", &[("destination", &reply_to)], b"answer"));
     assert_eq!(next(&mut heard).await.2, b"answer");
 }
+
+/// A connection that speaks by ActiveMQ's rules.
+fn active(broker: &Broker, client: &str) -> Stomp {
+    let mut stomp = Stomp::open(broker.stomp);
+    let login = [("login", "guest"), ("passcode", "guest"), ("client-id", client)];
+    let hello = [&login[..], &[("accept-version", "1.2"), ("host", "localhost")]].concat();
+    stomp.say("CONNECT", &hello, b"");
+    assert_eq!(stomp.told().get("session"), client);
+    stomp
+}
+
+#[test]
+fn by_the_rules_of_activemq() {
+    let broker = Broker::start(Options::flags(&[]).env("LOCKGATE_STOMP_DIALECT", "activemq"));
+    let mut one = active(&broker, "one");
+    // A virtual topic fans out to the queues of its consumers, who take turns.
+    for name in ["A", "B"] {
+        let queue = format!("/queue/Consumer.{name}.VirtualTopic.orders");
+        one.done("SUBSCRIBE", &[("id", name), ("destination", &queue)], b"");
+    }
+    one.say("SEND", &[("destination", "/topic/VirtualTopic.orders")], b"order");
+    let mut heard: Vec<String> = (0..2).map(|_| one.told().get("subscription").into()).collect();
+    heard.sort();
+    assert_eq!(heard, ["A", "B"]);
+    // A selector chooses among what a topic brings; a subscription by name outlives kill -9.
+    let wish = [
+        ("id", "s"),
+        ("destination", "/topic/stock.>"),
+        ("selector", "kind = 'rise' AND NOT closed = 'yes'"),
+        ("activemq.subscriptionName", "rises"),
+        ("ack", "client"),
+    ];
+    one.done("SUBSCRIBE", &wish, b"");
+    drop(one);
+    let mut two = active(&broker, "two");
+    for (kind, closed, body) in [("fall", "no", "1"), ("rise", "no", "2"), ("rise", "yes", "3")] {
+        let headers = [
+            ("destination", "/topic/stock.uk"),
+            ("persistent", "true"),
+            ("kind", kind),
+            ("closed", closed),
+        ];
+        two.done("SEND", &headers, body.as_bytes());
+    }
+    broker.kill();
+    let broker = broker.again();
+    let mut one = active(&broker, "one");
+    one.say("SUBSCRIBE", &wish, b"");
+    let got = one.told();
+    assert_eq!((&*got.body, got.get("destination")), (&b"2"[..], "/topic/stock.uk"));
+    // What is refused goes to the dead letters at once.
+    one.done("NACK", &[("id", got.get("ack"))], b"");
+    one.say("SUBSCRIBE", &[("id", "dead"), ("destination", "/queue/ActiveMQ.DLQ")], b"");
+    assert_eq!(one.told().body, b"2");
+    // A temporary queue, and several destinations in one.
+    one.done("SUBSCRIBE", &[("id", "t"), ("destination", "/temp-queue/mine")], b"");
+    let mut two = active(&broker, "two");
+    two.done("SUBSCRIBE", &[("id", "w"), ("destination", "/queue/ask")], b"");
+    let ask = [("destination", "/queue/ask,/queue/copy"), ("reply-to", "/temp-queue/mine")];
+    one.done("SEND", &ask, b"question");
+    let question = two.told();
+    assert_eq!(question.get("content-length"), "8");
+    two.say("SEND", &[("destination", question.get("reply-to"))], b"answer");
+    let answer = one.told();
+    assert_eq!((answer.get("subscription"), &*answer.body), ("t", &b"answer"[..]));
+}

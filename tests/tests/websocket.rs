@@ -144,6 +144,47 @@ fn one_port_speaks_plain_protocols_and_websocket() {
     house.stands();
 }
 
+/// In text as in binary, answered in kind; each message holds one frame, whatever its body.
+#[test]
+fn stomp_in_text_and_in_binary() {
+    use lockgate_tests::stomp::frame;
+    let house = House::new(&[]);
+    run(async {
+        for (to, path, token, text) in [
+            (house.ws, "/", "v12.stomp", true),
+            (house.ws, "/stomp", "", false),
+            (house.auto, "/ws", "v11.stomp", true),
+        ] {
+            let mut socket = connect(to, path, token).await;
+            let login = [("login", "guest"), ("passcode", "guest"), ("host", "/")];
+            let hello = [&login[..], &[("accept-version", "1.1,1.2")]].concat();
+            let name = format!("/queue/ws-{text}-{}", path.len());
+            let wish = [("id", "1"), ("destination", &*name)];
+            for bytes in [
+                frame("CONNECT", &hello, b""),
+                frame("SUBSCRIBE", &wish, b""),
+                frame("SEND", &[("destination", &name)], b"small"),
+                frame("SEND", &[("destination", &name)], &[b'x'; 70_000]),
+            ] {
+                let message = match text {
+                    true => Message::text(String::from_utf8(bytes).unwrap()),
+                    false => Message::binary(bytes),
+                };
+                socket.send(message).await.unwrap();
+            }
+            for (begin, size) in [("CONNECTED\n", 0), ("MESSAGE\n", 5), ("MESSAGE\n", 70_000)] {
+                let message = socket.next().await.unwrap().unwrap();
+                assert_eq!(message.is_text(), text);
+                let said = message.into_data();
+                assert!(said.starts_with(begin.as_bytes()), "{}", said.escape_ascii());
+                assert_eq!(said.last(), Some(&0), "one whole frame");
+                assert!(said.len() > size);
+            }
+        }
+    });
+    house.stands();
+}
+
 #[test]
 fn pings_are_answered_and_ends_are_told_in_close_frames() {
     let house = House::new(&[]);

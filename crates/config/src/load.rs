@@ -6,6 +6,7 @@ use crate::keys::{Config, KEYS, Key};
 use crate::listener::Kind;
 use crate::nearest::nearest;
 use crate::value::{Given, MemoryMax};
+use crate::words::Dialect;
 use lockgate_model::limits::NAME_BYTES_MAX;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -109,10 +110,16 @@ impl Config {
         {
             return fault(format!("mqtt.response_prefix: no topic begins with `{prefix}`"));
         }
-        for (n, one) in self.mqtt.dialects.iter().enumerate() {
-            if self.mqtt.dialects[..n].iter().any(|other| other.vhost == one.vhost) {
-                return fault(format!("mqtt.dialects: `{}` is named twice", one.vhost));
+        for (key, all) in [("mqtt", &self.mqtt.dialects), ("stomp", &self.stomp.dialects)] {
+            for (n, one) in all.iter().enumerate() {
+                if all[..n].iter().any(|other| other.vhost == one.vhost) {
+                    return fault(format!("{key}.dialects: `{}` is named twice", one.vhost));
+                }
             }
+        }
+        let stomps = self.stomp.dialects.iter().map(|one| one.dialect);
+        if stomps.chain([self.stomp.dialect]).any(|dialect| dialect == Dialect::Sparkplug) {
+            return fault("stomp.dialect: sparkplug is a dialect of MQTT alone".into());
         }
         let segments = self.storage.segment.0.saturating_mul(3);
         if self.storage.reserve.0 < segments {
@@ -319,6 +326,8 @@ mod tests {
         assert!(check(|c| c.storage.reserve = Size(1 << 20)).is_err());
         assert!(check(|c| c.memory.max = MemoryMax::Bytes(Size(1 << 20))).is_err());
         assert!(check(|c| c.mqtt.vhost = "v".repeat(256)).is_err());
+        assert!(check(|c| c.stomp.dialect = Dialect::Sparkplug).is_err());
+        assert!(check(|c| c.stomp.dialect = Dialect::Activemq).is_ok());
         assert!(check(|c| c.stomp.vhost = "v".repeat(256)).is_err());
         assert!(check(|c| c.stomp.default_user = Some("u".repeat(256))).is_err());
         assert!(check(|c| c.mqtt.response_prefix = Some("a/+/".into())).is_err());

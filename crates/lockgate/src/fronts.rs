@@ -123,6 +123,15 @@ fn stomp_settings(config: &Config) -> lockgate_stomp::Settings {
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     lockgate_stomp::Settings {
         server: (!stomp.hide_server_info).then(|| format!("{}/{}", amqp.product, amqp.version)),
+        active_server: lockgate_stomp::Settings::default()
+            .active_server
+            .filter(|_| !stomp.hide_server_info),
+        dialect: stomp_rules(stomp.dialect),
+        dialects: stomp
+            .dialects
+            .iter()
+            .map(|one| (Name::from(one.vhost.as_str()), stomp_rules(one.dialect)))
+            .collect(),
         vhost: Name::from(stomp.vhost.as_str()),
         default_user: stomp.default_user.as_ref().map(|user| DefaultUser {
             user: Name::from(user.as_str()),
@@ -142,6 +151,14 @@ fn stomp_settings(config: &Config) -> lockgate_stomp::Settings {
         transaction_bytes_max: stomp.transaction_max.0,
         subscriptions_max: count(stomp.subscriptions_max),
         handshake_max: config.limits.handshake.0,
+    }
+}
+
+fn stomp_rules(of: Dialect) -> lockgate_stomp::Dialect {
+    match of {
+        Dialect::Activemq => lockgate_stomp::Dialect::ActiveMq,
+        // `Config::check` lets no other one in.
+        Dialect::Rabbitmq | Dialect::Sparkplug => lockgate_stomp::Dialect::RabbitMq,
     }
 }
 
@@ -187,8 +204,13 @@ mod tests {
         config.stomp.default_user = None;
         config.stomp.headers_max = 77;
         config.stomp.nack_requeue = false;
+        config.stomp.dialect = Dialect::Activemq;
         let settings = stomp_settings(&config);
         assert_eq!((settings.server, settings.default_user), (None, None));
+        assert_eq!(
+            (settings.dialect, settings.active_server),
+            (lockgate_stomp::Dialect::ActiveMq, None)
+        );
         assert_eq!((settings.limits.headers_max, settings.nack_requeue), (77, false));
     }
 

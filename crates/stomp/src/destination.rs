@@ -11,6 +11,8 @@
 //!  /temp-queue/NAME           a queue of this connection; only in reply-to
 //! ```
 
+pub mod active;
+
 use crate::error::{Fault, shown};
 use lockgate_model::limits::NAME_BYTES_MAX;
 use std::borrow::Cow;
@@ -28,10 +30,15 @@ pub const REPLY_PREFIXES: [&str; 5] =
 pub enum Destination<'a> {
     Queue(Cow<'a, str>),
     Topic(Cow<'a, str>),
-    Exchange { name: Cow<'a, str>, key: Cow<'a, str> },
+    Exchange {
+        name: Cow<'a, str>,
+        key: Cow<'a, str>,
+    },
     AmqQueue(Cow<'a, str>),
     ReplyQueue(Cow<'a, str>),
     TempQueue(Cow<'a, str>),
+    /// Only by ActiveMQ's rules.
+    TempTopic(Cow<'a, str>),
 }
 
 impl<'a> Destination<'a> {
@@ -47,7 +54,8 @@ impl<'a> Destination<'a> {
             | Destination::Topic(name)
             | Destination::AmqQueue(name)
             | Destination::ReplyQueue(name)
-            | Destination::TempQueue(name) => name.len(),
+            | Destination::TempQueue(name)
+            | Destination::TempTopic(name) => name.len(),
         };
         if long > NAME_BYTES_MAX {
             return Err(invalid(format!(

@@ -63,12 +63,24 @@ impl Inflight {
         holder: u32,
         cumulative: bool,
     ) -> u64 {
+        self.hand_out_at(count, lease.map(|lease| (lease, 0)), holder, cumulative)
+    }
+
+    /// The same for entries from one place of a lease on.
+    #[inline]
+    pub fn hand_out_at(
+        &mut self,
+        count: u32,
+        lease: Option<(LeaseId, u32)>,
+        holder: u32,
+        cumulative: bool,
+    ) -> u64 {
         let tag = self.last + 1;
         self.last += u64::from(count);
-        if let Some(lease) = lease
+        if let Some((lease, from)) = lease
             && count > 0
         {
-            self.spans.push_back(Span { tag, count, lease, from: 0, holder, cumulative });
+            self.spans.push_back(Span { tag, count, lease, from, holder, cumulative });
         }
         tag
     }
@@ -76,6 +88,28 @@ impl Inflight {
     /// The span that a tag is in.
     pub fn look(&self, tag: u64) -> Option<&Span> {
         self.find(tag).and_then(|(at, _)| self.spans.get(at))
+    }
+
+    /// Takes out all up to a tag that one holder has; false if the tag is not in flight.
+    pub fn take_of(&mut self, tag: u64, holder: u32, taken: &mut Vec<Span>) -> bool {
+        let Some((at, offset)) = self.find(tag) else { return false };
+        let mut n = 0;
+        for _ in 0..at {
+            match self.spans.get(n) {
+                Some(span) if span.holder == holder => taken.extend(self.spans.remove(n)),
+                _ => n += 1,
+            }
+        }
+        if let Some(span) = self.spans.get(n).copied() {
+            taken.push(span.first(offset + 1));
+            self.replace(n, span.skip(offset + 1));
+        }
+        true
+    }
+
+    /// The oldest tag in flight, or else the next one.
+    pub fn oldest(&self) -> u64 {
+        self.spans.front().map_or(self.last + 1, |span| span.tag)
     }
 
     /// Takes one tag out, or with `cumulative` all up to it. What was taken goes to `taken`;
@@ -177,6 +211,22 @@ mod tests {
             assert_eq!(take(&mut f, tag, false), None, "{tag}");
         }
         assert_eq!(take(&mut f, 10, false), Some(vec![(2, 2, 1)]));
+    }
+
+    #[test]
+    fn a_holder_s_own_are_taken_and_no_other_s() {
+        let mut f = Inflight::default();
+        for (lease, holder) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
+            f.hand_out(2, Some(LeaseId(lease)), holder, true);
+        }
+        let mut taken = Vec::new();
+        assert!(f.take_of(5, 1, &mut taken));
+        let of: Vec<_> = taken.iter().map(|s| (s.lease.0, s.from, s.count)).collect();
+        assert_eq!(of, [(1, 0, 2), (3, 0, 1)]);
+        assert!(!f.take_of(5, 1, &mut taken));
+        assert_eq!(f.oldest(), 3);
+        assert_eq!(take(&mut f, 8, true), Some(vec![(2, 0, 2), (3, 1, 1), (4, 0, 2)]));
+        assert_eq!(f.oldest(), 9);
     }
 
     #[test]

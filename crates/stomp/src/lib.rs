@@ -3,8 +3,9 @@
 //! texts of ERROR, and that most of them leave the connection open.
 //!
 //! In: every frame of a client, receipts, three ack modes, NACK, transactions that are done
-//! whole or not at all, heart-beats, durable subscriptions, reply queues. Not in: selectors,
-//! which are refused. A session does no IO, reads no clock and starts no timer.
+//! whole or not at all, heart-beats, durable subscriptions, reply queues; ActiveMQ's dialect
+//! beside RabbitMQ's, with its selectors on topics. Not in, and refused: browsers, schedules,
+//! patterns and selectors of queues. A session does no IO, reads no clock and starts no timer.
 //!
 //! ```text
 //!  Greeting --CONNECT--> Login --admitted--> Entering --engine: yes--> Running
@@ -23,6 +24,7 @@ pub mod header;
 mod inflight;
 mod map;
 pub mod packet;
+pub mod selector;
 mod session;
 mod settings;
 #[cfg(test)]
@@ -30,7 +32,7 @@ mod tests;
 #[cfg(test)]
 mod tongue;
 
-pub use settings::{DefaultUser, Settings};
+pub use settings::{DefaultUser, Dialect, Settings};
 
 use lockgate_front::{Front, Peer, Session};
 use std::sync::Arc;

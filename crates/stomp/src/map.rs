@@ -16,6 +16,7 @@
 //!  transaction content-length
 //! ```
 
+pub(crate) mod active;
 mod inward;
 mod outward;
 #[cfg(test)]

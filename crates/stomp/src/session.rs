@@ -1,6 +1,8 @@
 //! One connection: what may come when, the turns, and what becomes of a frame. The
 //! conversations themselves are in the modules below; nothing here reads a clock.
 
+mod active;
+mod arguments;
 mod ask;
 mod close;
 mod connect;
@@ -17,7 +19,7 @@ use crate::frame::{self, Cut, Limits, Scan};
 use crate::header::Escapes;
 use crate::inflight::{Inflight, Settling, Span};
 use crate::packet::{Command, Frame, Headers, Version};
-use crate::settings::Settings;
+use crate::settings::{Dialect, Settings};
 use crate::{decode, map};
 use ask::Asked;
 use bytes::Bytes;
@@ -76,6 +78,10 @@ pub(crate) struct Connection {
     limits: Limits,
     user: Name,
     vhost: Name,
+    /// What is spoken in this virtual host.
+    dialect: Dialect,
+    /// What ActiveMQ's dialect needs.
+    active: active::Active,
     /// In message ids, so that no other connection's can be taken for ours.
     session: String,
     /// It never said CONNECT, and is told nothing of it.
@@ -123,6 +129,8 @@ impl Connection {
             limits: settings.first_limits(),
             user: Name::default(),
             vhost: Name::default(),
+            dialect: settings.dialect,
+            active: active::Active::default(),
             session: String::new(),
             implicit: false,
             seed: peer.seed,
@@ -233,7 +241,9 @@ impl Connection {
         out: &mut Output,
     ) -> Result<Done, Fault> {
         match (self.phase, frame.command) {
-            (Phase::Running, Command::Send) => return self.send(frame, place, run, input, out),
+            (Phase::Running, Command::Send) => {
+                return self.send(frame, place, run, input, now, out);
+            }
             (Phase::Running, _) => self.flush_run(run, input, out),
             (_, Command::Connect) => return self.connect(frame, now, out).map(|()| Done::Taken),
             _ if self.settings.implicit_connect => {
@@ -246,7 +256,7 @@ impl Connection {
         }
         match frame.command {
             Command::Ack | Command::Nack => self.acknowledge(frame, out)?,
-            Command::Subscribe => self.subscribe(frame, out)?,
+            Command::Subscribe => return self.subscribe(frame, out),
             Command::Unsubscribe => self.unsubscribe(frame, out)?,
             Command::Begin => self.begin(frame, out)?,
             Command::Commit => self.commit(frame, out)?,

@@ -5,11 +5,27 @@ use lockgate_model::{Name, limits};
 use std::fmt;
 use std::time::Duration;
 
+/// Whose destinations, headers and habits are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// RabbitMQ's plugin.
+    #[default]
+    RabbitMq,
+    /// ActiveMQ Classic.
+    ActiveMq,
+}
+
 /// What an operator can set.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `server` in CONNECTED; none to say nothing.
     pub server: Option<String>,
+    /// `server` in CONNECTED where ActiveMQ's dialect is spoken.
+    pub active_server: Option<String>,
+    /// What is spoken where nothing else is said. By ActiveMQ's `host` names no virtual host.
+    pub dialect: Dialect,
+    /// Virtual hosts with a dialect of their own.
+    pub dialects: Vec<(Name, Dialect)>,
     /// The virtual host of clients that name none.
     pub vhost: Name,
     /// Who clients are that bring no login; none to refuse them.
@@ -55,6 +71,9 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             server: Some("RabbitMQ/3.13.7".into()),
+            active_server: Some("ActiveMQ/5.18.6".into()),
+            dialect: Dialect::RabbitMq,
+            dialects: Vec::new(),
             vhost: Name::from("/"),
             default_user: Some(DefaultUser {
                 user: Name::from("guest"),
@@ -81,6 +100,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is spoken in a virtual host.
+    pub fn dialect_of(&self, vhost: &Name) -> Dialect {
+        let own = self.dialects.iter().find(|(name, _)| name == vhost);
+        own.map_or(self.dialect, |(_, dialect)| *dialect)
+    }
+
     /// The same, with what is out of the protocol's range moved into it.
     pub(crate) fn in_range(mut self) -> Settings {
         let limits = &mut self.limits;

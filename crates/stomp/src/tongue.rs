@@ -78,8 +78,11 @@ impl Client {
         let mut headers = Headers::default();
         let frame = decode::frame(lines, body, Version::V10, &mut headers).unwrap();
         if frame.word == b"CONNECTED" {
-            self.session = frame.text("session").unwrap_or_default().to_owned();
-            assert_eq!(self.session.len(), "session-".len() + DRAWN);
+            let session = frame.text("session").unwrap_or_default();
+            if session.starts_with("session-") {
+                self.session = session.to_owned();
+                assert_eq!(session.len(), "session-".len() + DRAWN);
+            }
             self.version = frame.get("version").and_then(Version::named).unwrap_or_default();
         }
         let mut text = String::from_utf8_lossy(frame.word).into_owned();

@@ -176,6 +176,12 @@ pub(crate) fn no_number(name: &str, value: &[u8]) -> Fault {
     Fault::new("Invalid header", text)
 }
 
+/// A header whose name no other protocol could be told.
+pub(super) fn not_a_header(name: &[u8]) -> Fault {
+    let text = format!("'{}' is longer than {NAME_BYTES_MAX} bytes or not UTF-8.\n", shown(name));
+    Fault::new("Invalid header", text)
+}
+
 /// Milliseconds as text; the complaints are those of RabbitMQ's parser.
 fn check_expiration(text: &[u8]) -> Result<(), Fault> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -211,9 +217,7 @@ fn put_table(frame: &Frame<'_>, topic: Option<&str>, out: &mut Vec<u8>) -> Resul
             continue;
         }
         if name.len() > NAME_BYTES_MAX || std::str::from_utf8(name).is_err() {
-            let text =
-                format!("'{}' is longer than {NAME_BYTES_MAX} bytes or not UTF-8.\n", shown(name));
-            return Err(Fault::new("Invalid header", text));
+            return Err(not_a_header(name));
         }
         told |= name == REPLY_TOPIC.as_bytes();
         put_field(name, value, out);

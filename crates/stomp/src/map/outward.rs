@@ -7,7 +7,7 @@ use crate::header::{Escapes, put_number};
 use lockgate_model::{Properties, Value};
 
 /// Headers that a message may not bring: they are said by us.
-const OURS: [&str; 7] = [
+pub(super) const OURS: [&str; 7] = [
     "subscription",
     "destination",
     "message-id",
@@ -90,7 +90,7 @@ fn reply_to(name: Option<&[u8]>, topic: Option<&str>) -> Option<Vec<u8>> {
 }
 
 /// A value as text; false if it cannot be one.
-fn put_value(value: &Value, out: &mut Vec<u8>) -> bool {
+pub(super) fn put_value(value: &Value, out: &mut Vec<u8>) -> bool {
     out.clear();
     match value {
         Value::Text(text) => out.extend_from_slice(text),

@@ -7,6 +7,7 @@ use crate::encode;
 use crate::error::{Fault, shown};
 use crate::header::Escapes;
 use crate::packet::{Frame, Version};
+use crate::settings::Dialect;
 use lockgate_front::{Cause, Login, Output, Proof, Verdict};
 use lockgate_model::limits::NAME_BYTES_MAX;
 use lockgate_model::{Name, Request, Time};
@@ -63,7 +64,11 @@ impl Connection {
         let (Some(user), Some(password)) = (user, password) else {
             return Err(Fault::last("Bad CONNECT", "Missing login or passcode header(s)"));
         };
-        let vhost = value("host").map_or_else(|| self.settings.vhost.clone(), name_of);
+        // By ActiveMQ's rules `host` is a name of the broker, and means nothing.
+        let host = value("host").filter(|_| self.settings.dialect == Dialect::RabbitMq);
+        let vhost = host.map_or_else(|| self.settings.vhost.clone(), name_of);
+        self.active.client_id = value("client-id").filter(|id| !id.is_empty()).map(name_of);
+        self.active.request_id = value("request-id").map(Into::into);
         for (name, value) in [("login", &user), ("host", &vhost)] {
             if value.len() > NAME_BYTES_MAX {
                 let text = format!("'{name}' is longer than {NAME_BYTES_MAX} bytes\n");
@@ -126,6 +131,7 @@ impl Connection {
         self.phase = Phase::Running;
         self.deadline = None;
         self.limits = self.settings.limits;
+        self.dialect = self.settings.dialect_of(&self.vhost);
         self.session = format!("session-{}", self.draw("session"));
         self.heart.begin(now);
         if self.implicit {
@@ -133,12 +139,21 @@ impl Connection {
         }
         let millis = |d: Duration| d.as_millis().to_string();
         let beats = format!("{},{}", millis(self.heart.sends), millis(self.heart.hears));
-        let server = self.settings.server.as_ref().map(|text| ("server", text.as_bytes()));
+        let active = self.dialect == Dialect::ActiveMq;
+        let server = match active {
+            true => &self.settings.active_server,
+            false => &self.settings.server,
+        };
+        let server = server.as_ref().map(|text| ("server", text.as_bytes()));
+        let client = self.active.client_id.as_ref().filter(|_| active);
+        let session = client.cloned().unwrap_or_else(|| Name::from(&*self.session));
+        let request = self.active.request_id.take().filter(|_| active);
         let headers = server.into_iter().chain([
-            ("session", self.session.as_bytes()),
+            ("session", session.as_bytes()),
             ("heart-beat", beats.as_bytes()),
             ("version", self.version.word().as_bytes()),
         ]);
+        let headers = headers.chain(request.as_deref().map(|id| ("response-id", id)));
         let behind = self.behind();
         encode::frame(out.bytes.small(), "CONNECTED", headers, b"", Escapes::None, behind);
     }

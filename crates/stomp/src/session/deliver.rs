@@ -8,13 +8,14 @@
 
 use super::Connection;
 use super::subscribe::{Mode, Subscribed};
-use crate::destination;
+use crate::destination::{self, active};
 use crate::encode::header;
 use crate::header::{Escapes, escape, put_number};
-use crate::map::{put_headers, stamped};
+use crate::map::{self, put_headers, stamped};
 use crate::packet::Version;
+use crate::settings::Dialect;
 use lockgate_front::{Output, WriteBuffer};
-use lockgate_model::{Delivery, Run};
+use lockgate_model::{Command, Delivery, Outcome, Run};
 
 /// Larger than this, the layout gives its memory back: idle connections hold none.
 const KEEP_MAX: usize = 2048;
@@ -27,15 +28,41 @@ impl Connection {
         let handle = delivery.consumer.0;
         let Some(subscribed) = self.subscriptions.get(handle) else { return };
         let cumulative = subscribed.mode == Mode::Cumulative;
-        let first = self.inflight.hand_out(delivery.count, delivery.lease, handle, cumulative);
         let reader = Reader {
             subscribed,
             session: &self.session,
             topics: self.settings.topic_exchange.as_bytes(),
             version: self.version,
+            dialect: self.dialect,
         };
         let behind: &[u8] = if self.settings.trailing_lf { b"\0\n" } else { b"\0" };
-        self.layout.write(delivery, &reader, first, behind, &mut out.bytes);
+        if let Some(selector) = &subscribed.selector {
+            let mut one = delivery.clone();
+            (one.step, one.count) = (1, 1);
+            for (n, at) in (0..).zip(delivery.indices()) {
+                let Some(item) = delivery.run.items.get(at) else { break };
+                if map::active::selects(selector, delivery.run.head(item)) {
+                    let lease = delivery.lease.map(|lease| (lease, n));
+                    let tag = self.inflight.hand_out_at(1, lease, handle, cumulative);
+                    (one.first, one.stamp) = (at as u32, delivery.stamp.of(n, delivery.step));
+                    self.layout.write(&one, &reader, tag, behind, &mut out.bytes);
+                    if delivery.lease.is_some() {
+                        self.active.hold(tag, 1, &delivery.run, one.first, 1);
+                    }
+                } else if let Some(lease) = delivery.lease {
+                    // The queue is this subscription's alone: nobody else wants it.
+                    let outcome = Outcome::Accept;
+                    out.commands.push(Command::Settle { lease, from: n, count: 1, outcome });
+                }
+            }
+        } else {
+            let d = delivery;
+            let first = self.inflight.hand_out(d.count, d.lease, handle, cumulative);
+            self.layout.write(d, &reader, first, behind, &mut out.bytes);
+            if self.dialect == Dialect::ActiveMq && d.lease.is_some() {
+                self.active.hold(first, d.count, &d.run, d.first, d.step);
+            }
+        }
         if self.layout.bytes.capacity() > KEEP_MAX {
             self.layout = Layout::default();
         }
@@ -48,6 +75,7 @@ struct Reader<'a> {
     session: &'a str,
     topics: &'a [u8],
     version: Version,
+    dialect: Dialect,
 }
 
 /// A MESSAGE up to its body, without its numbers, kept for the next one: mostly it differs
@@ -66,6 +94,8 @@ pub(super) struct Layout {
     tag_at: usize,
     /// Where it goes again, if the message is to be acknowledged.
     ack_at: Option<usize>,
+    /// A text by ActiveMQ's rules: its length is not said, unless it could not do without.
+    text: bool,
 }
 
 impl Layout {
@@ -99,7 +129,17 @@ impl Layout {
             header(out, b"subscription", id.as_bytes(), escapes);
         }
         let mut place = Vec::new();
-        destination::put(exchange, key, to.topics, &mut place);
+        match to.dialect {
+            Dialect::RabbitMq => destination::put(exchange, key, to.topics, &mut place),
+            Dialect::ActiveMq => active::put(exchange, key, to.topics, &mut place),
+        }
+        // Who reads a queue by name is told that name, however the message came there.
+        let queue = &to.subscribed.queue;
+        let is_virtual = to.dialect == Dialect::ActiveMq && active::virtual_topic(queue).is_some();
+        if is_virtual && !exchange.is_empty() {
+            header(out, b"original-destination", &place, escapes);
+            place = [b"/queue/", queue.as_bytes()].concat();
+        }
         header(out, b"destination", &place, escapes);
         let id = |name: &[u8], out: &mut Vec<u8>| {
             out.extend_from_slice(name);
@@ -119,7 +159,13 @@ impl Layout {
             out.push(b'\n');
             at
         });
-        put_headers(head, escapes, out);
+        self.text = match to.dialect {
+            Dialect::ActiveMq => map::active::put_headers(head, escapes, out),
+            Dialect::RabbitMq => {
+                put_headers(head, escapes, out);
+                false
+            }
+        };
     }
 
     /// Writes all messages of a delivery, their tags counting up from `tag`.
@@ -147,14 +193,15 @@ impl Layout {
                 let each = self.bytes.len() + 40 + body.len().min(4096);
                 out.small().reserve((each * d.count as usize).min(256 * 1024));
             }
-            self.one(tag, body.len(), out.small());
+            let silent = self.text && memchr::memchr(0, body).is_none();
+            self.one(tag, if silent { 0 } else { body.len() }, out.small());
             out.body(run.buffer(item.body), body);
             out.small().extend_from_slice(behind);
             tag += 1;
         }
     }
 
-    /// Writes one message up to its body.
+    /// Writes one message up to its body; no size says no length.
     #[inline]
     fn one(&self, tag: u64, size: usize, out: &mut Vec<u8>) {
         let (before, rest) = self.bytes.split_at(self.tag_at.min(self.bytes.len()));

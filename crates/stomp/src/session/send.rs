@@ -12,13 +12,16 @@ use super::{Connection, Done};
 use crate::destination::{Destination, misplaced};
 use crate::error::Fault;
 use crate::frame::{Bounds, Limits, idle};
-use crate::map::{self, Sent};
+use crate::map::{self, Sent, active::ReplyTo};
 use crate::packet::Frame;
+use crate::settings::Dialect;
 use bytes::Bytes;
 use lockgate_front::Output;
 use lockgate_model::{
     Command, Consumer, Item, Name, Origin, QueueSpec, Range, Request, Run, Subscription, Table,
+    Time,
 };
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Most queues that a connection remembers to be there. Beyond, one is forgotten and made
@@ -97,7 +100,8 @@ impl Building {
     }
 
     /// The origin of a message: the last one if it is the same.
-    fn origin(&mut self, exchange: &str, key: &str) {
+    fn origin(&mut self, target: &Target<'_>) {
+        let (exchange, key) = target.names();
         if let Some(o) = self.origins.last() {
             let slice = |r: Range| Range { at: r.at & !BESIDE, ..r }.of(&self.beside);
             if slice(o.exchange) == exchange.as_bytes() && slice(o.key) == key.as_bytes() {
@@ -127,52 +131,29 @@ impl Connection {
         place: Place,
         run: &mut Building,
         input: &Bytes,
+        now: Time,
         out: &mut Output,
     ) -> Result<Done, Fault> {
-        if frame.get("message-id").is_some() {
-            return Err(Fault::new("Invalid header", "'message-id' is not allowed on 'SEND'.\n"));
-        }
-        let destination = self.destination(frame, "SEND")?;
-        let topics = self.settings.topic_exchange.clone();
-        let (exchange, key) = match &destination {
-            Destination::Queue(name) => {
-                if !self.declared.contains(&**name) {
-                    self.flush_run(run, input, out);
-                    let spec = queue_spec(frame, name)?;
-                    self.declare(spec, out);
-                    return Ok(Done::Later);
-                }
-                ("", name)
-            }
-            Destination::AmqQueue(name) | Destination::ReplyQueue(name) => ("", name),
-            Destination::Topic(key) => (topics.as_str(), key),
-            Destination::Exchange { name, key } => (&**name, key),
-            Destination::TempQueue(_) => {
-                let text = frame.get("destination").unwrap_or_default();
-                return Err(misplaced(text, "SEND"));
-            }
+        let before = out.commands.len();
+        let Some(to) = self.whereto(frame, out)? else {
+            // What was sent before is published before what is asked now.
+            let asked = out.commands.split_off(before);
+            self.flush_run(run, input, out);
+            out.commands.extend(asked);
+            return Ok(Done::Later);
         };
-        let reply_to = match self.reply_queue(frame)? {
-            Replies::As(name) => name,
-            Replies::NotYet(called) => {
-                self.flush_run(run, input, out);
-                self.open_replies(called, out)?;
-                return Ok(Done::Later);
-            }
-        };
-        let reply_to = reply_to.as_ref().map(|name| name.as_bytes());
         if let Some(transaction) = frame.get("transaction") {
             self.flush_run(run, input, out);
-            self.send_later(frame, transaction, (exchange, key), reply_to)?;
+            self.send_later(frame, transaction, &to, now)?;
             return Ok(Done::Taken);
         }
         if run.items.is_empty() {
             // What was settled before the first of them stays before it.
             self.flush_settled(out);
         }
-        run.origin(exchange, key);
+        run.origin(&to.first);
         let at = run.beside.len();
-        let sent = match map::head(frame, &self.user, reply_to, &mut run.beside) {
+        let sent = match self.write_head(frame, &to.reply, now, &mut run.beside) {
             Ok(sent) => sent,
             Err(fault) => {
                 run.beside.truncate(at);
@@ -185,15 +166,83 @@ impl Connection {
             // As many more as would fit if they were all like the first.
             run.items.reserve((input.len() - place.at) / end.max(1) + 1);
         }
+        run.push(Range::new(place.at + body, size), head, sent);
+        for target in &to.more {
+            run.origin(target);
+            run.push(Range::new(place.at + body, size), head, sent);
+        }
         let receipt = frame.get("receipt");
         if let Some(receipt) = receipt {
-            run.receipts.push((run.items.len() as u32, receipt.into()));
+            // Told when the last of them is safe.
+            run.receipts.push((run.items.len() as u32 - 1, receipt.into()));
         }
-        run.push(Range::new(place.at + body, size), head, sent);
         let size = frame.get("content-length").map(|_| size);
         let lines = Range::new(place.at, body);
-        run.last = Some(Last { lines, size, head, sent, alone: receipt.is_some() });
+        let alone = receipt.is_some() || !to.more.is_empty();
+        run.last = Some(Last { lines, size, head, sent, alone });
         Ok(Done::Taken)
+    }
+
+    /// Where a SEND goes and is to be answered; none while something must be answered first.
+    fn whereto<'a>(
+        &mut self,
+        frame: &Frame<'a>,
+        out: &mut Output,
+    ) -> Result<Option<To<'a>>, Fault> {
+        if self.dialect == Dialect::ActiveMq {
+            return self.active_whereto(frame, out);
+        }
+        if frame.get("message-id").is_some() {
+            return Err(Fault::new("Invalid header", "'message-id' is not allowed on 'SEND'.\n"));
+        }
+        let text = required(frame, "SEND")?;
+        let first = match Destination::parse(text)? {
+            Destination::Queue(name) => {
+                if !self.declared.contains(&*name) {
+                    let spec = queue_spec(frame, &name)?;
+                    self.declare(spec, out);
+                    return Ok(None);
+                }
+                Target { exchange: None, key: name }
+            }
+            Destination::AmqQueue(name) | Destination::ReplyQueue(name) => {
+                Target { exchange: None, key: name }
+            }
+            Destination::Topic(key) => {
+                Target { exchange: Some(self.settings.topic_exchange.clone()), key }
+            }
+            Destination::Exchange { name, key } => {
+                Target { exchange: Some(Name::from(&*name)), key }
+            }
+            Destination::TempQueue(_) | Destination::TempTopic(_) => {
+                return Err(misplaced(text, "SEND"));
+            }
+        };
+        let reply = match self.reply_queue(frame)? {
+            Replies::As(name) => name.map(ReplyTo::Queue),
+            Replies::NotYet(called) => {
+                self.open_replies(called, out)?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(To { first, more: Vec::new(), reply }))
+    }
+
+    /// Appends the property list of a SEND.
+    pub(super) fn write_head(
+        &self,
+        frame: &Frame<'_>,
+        reply: &Option<ReplyTo>,
+        now: Time,
+        into: &mut Vec<u8>,
+    ) -> Result<Sent, Fault> {
+        match (self.dialect, reply) {
+            (Dialect::ActiveMq, reply) => map::active::head(frame, now, reply.clone(), into),
+            (_, Some(ReplyTo::Queue(name))) => {
+                map::head(frame, &self.user, Some(name.as_bytes()), into)
+            }
+            _ => map::head(frame, &self.user, None, into),
+        }
     }
 
     /// Hands a gathered run over.
@@ -213,19 +262,6 @@ impl Connection {
         let run = Arc::new(Run { bytes: input.clone(), beside, origins, items });
         out.commands.push(Command::Publish { lane: LANE, run, confirm });
         self.publishes = true;
-    }
-
-    /// The destination of a frame that must have one.
-    pub(super) fn destination<'a>(
-        &self,
-        frame: &Frame<'a>,
-        command: &str,
-    ) -> Result<Destination<'a>, Fault> {
-        let text = frame.get("destination").ok_or_else(|| {
-            let text = format!("\"{command}\" must include a 'destination' header\n");
-            Fault::new("Missing destination", text)
-        })?;
-        Destination::parse(text)
     }
 
     /// Makes sure of a queue.
@@ -257,11 +293,7 @@ impl Connection {
     }
 
     /// Makes a reply queue of this connection, and reads it.
-    fn open_replies(
-        &mut self,
-        called: std::borrow::Cow<'_, str>,
-        out: &mut Output,
-    ) -> Result<(), Fault> {
+    fn open_replies(&mut self, called: Cow<'_, str>, out: &mut Output) -> Result<(), Fault> {
         let id = format!("/temp-queue/{called}");
         let (handle, tag) = self.subscriptions.add_replies(&id, &self.settings)?;
         let mut spec = QueueSpec::nameless(false);
@@ -283,17 +315,50 @@ impl Connection {
     }
 }
 
+/// Where one message goes.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    /// None for the default exchange.
+    pub(super) exchange: Option<Name>,
+    pub(super) key: Cow<'a, str>,
+}
+
+impl Target<'_> {
+    /// Exchange and key.
+    pub(super) fn names(&self) -> (&str, &str) {
+        (self.exchange.as_ref().map_or("", Name::as_str), &self.key)
+    }
+}
+
+/// Where a SEND goes, and where its answers do.
+#[derive(Debug)]
+pub(super) struct To<'a> {
+    pub(super) first: Target<'a>,
+    /// Only by ActiveMQ's rules.
+    pub(super) more: Vec<Target<'a>>,
+    /// Stands in for `reply-to`; none to leave that as it is.
+    pub(super) reply: Option<ReplyTo>,
+}
+
+/// The destination of a frame that must have one.
+pub(super) fn required<'a>(frame: &Frame<'a>, command: &str) -> Result<&'a [u8], Fault> {
+    frame.get("destination").ok_or_else(|| {
+        let text = format!("\"{command}\" must include a 'destination' header\n");
+        Fault::new("Missing destination", text)
+    })
+}
+
 /// What a `reply-to` comes to.
 enum Replies<'a> {
     /// This name stands in for it; none to leave it as it is.
     As(Option<Name>),
     /// A reply queue that is not there yet.
-    NotYet(std::borrow::Cow<'a, str>),
+    NotYet(Cow<'a, str>),
 }
 
 /// The queue that `/queue/NAME` means: a shared one that lasts, unless headers say otherwise.
 pub(super) fn queue_spec(frame: &Frame<'_>, name: &str) -> Result<QueueSpec, Fault> {
     // `persistent` speaks of the message here.
     let lasts = frame.truth("durable").unwrap_or(true);
-    super::subscribe::spec(frame, Name::from(name), lasts, !lasts, !lasts)
+    super::arguments::spec(frame, Name::from(name), lasts, !lasts, !lasts)
 }

@@ -7,6 +7,7 @@ use crate::error::{Fault, shown};
 use crate::header::number;
 use crate::inflight::Span;
 use crate::packet::{Command as Word, Frame, Version};
+use crate::settings::Dialect;
 use lockgate_front::Output;
 use lockgate_model::{Command, Outcome, Request, Step};
 
@@ -23,9 +24,22 @@ impl Connection {
             None => None,
         };
         let mut taken = std::mem::take(&mut self.taken);
-        let cumulative = self.inflight.look(tag).is_some_and(|span| span.cumulative);
-        self.inflight.take(tag, cumulative, &mut taken);
+        let span = self.inflight.look(tag).copied();
+        let cumulative = span.is_some_and(|span| span.cumulative);
+        match (self.dialect, span) {
+            (Dialect::ActiveMq, Some(span)) if cumulative && frame.command == Word::Ack => {
+                self.inflight.take_of(tag, span.holder, &mut taken)
+            }
+            (Dialect::ActiveMq, _) => self.inflight.take(tag, false, &mut taken),
+            _ => self.inflight.take(tag, cumulative, &mut taken),
+        };
         let receipt: Option<Box<[u8]>> = frame.get("receipt").map(Into::into);
+        if self.dialect == Dialect::ActiveMq && frame.command == Word::Nack {
+            let done = self.active_nack(tag, &mut taken, transaction.as_deref(), receipt, out);
+            taken.drain(..).for_each(|span| self.inflight.put_back(span));
+            self.taken = taken;
+            return done;
+        }
         if let Some(name) = transaction {
             self.settle_later(&name, &mut taken, outcome);
             if let Some(receipt) = receipt {
@@ -43,6 +57,7 @@ impl Connection {
             }
         }
         self.taken = taken;
+        self.active.release(self.inflight.oldest());
         Ok(())
     }
 

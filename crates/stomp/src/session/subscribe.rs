@@ -1,21 +1,22 @@
 //! SUBSCRIBE and UNSUBSCRIBE: the queue that a destination means is made, bound and read, one
 //! step behind the other, and the receipt is told when the last one is done.
 
-use super::Connection;
+use super::arguments::{consumer_arguments, durable_name, spec};
 use super::ask::{Outcome, Steps};
-use super::connect::letters;
+use super::send::required;
+use super::{Connection, Done};
 use crate::destination::{Destination, misplaced};
 use crate::error::{Fault, shown};
 use crate::header::number;
 use crate::map;
 use crate::packet::Frame;
-use crate::settings::Settings;
+use crate::selector::Selector;
+use crate::settings::{Dialect, Settings};
 use lockgate_front::Output;
 use lockgate_model::limits::NAME_BYTES_MAX;
 use lockgate_model::{
-    Binding, Consumer, Destination as To, Name, QueueSpec, Request, Subscription, Table, Value,
+    Binding, Consumer, Destination as To, Name, QueueSpec, Request, Subscription, Table,
 };
-use md5::{Digest, Md5};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How messages of a subscription are settled.
@@ -37,6 +38,25 @@ pub(super) struct Subscribed {
     pub(super) mode: Mode,
     /// The queue to delete, if UNSUBSCRIBE says that the subscription is not to last.
     durable: Option<Name>,
+    /// Which messages it wants, if not all.
+    pub(super) selector: Option<Box<Selector>>,
+    /// What it reads.
+    pub(super) queue: Name,
+}
+
+/// What a SUBSCRIBE comes to.
+#[derive(Debug)]
+pub(super) struct Wish {
+    /// What is read.
+    pub(super) queue: Name,
+    /// What must be asked for before.
+    pub(super) left: VecDeque<Request>,
+    /// Most messages in flight.
+    pub(super) limit: Option<u32>,
+    pub(super) arguments: Table,
+    pub(super) selector: Option<Selector>,
+    /// The queue to delete when the subscription is not to last any longer.
+    pub(super) durable: Option<Name>,
 }
 
 impl Subscribed {
@@ -68,14 +88,18 @@ impl Subscriptions {
         self.by_handle.get(&handle)
     }
 
-    fn add(
-        &mut self,
-        tag: Name,
-        mode: Mode,
-        durable: Option<Name>,
-        settings: &Settings,
-    ) -> Result<u32, Fault> {
-        if self.by_tag.contains_key(&tag) {
+    fn add(&mut self, tag: Name, mode: Mode, settings: &Settings) -> Result<u32, Fault> {
+        self.check_new(&tag, settings)?;
+        self.last += 1;
+        self.by_tag.insert(tag.clone(), self.last);
+        let (durable, selector, queue) = (None, None, Name::default());
+        self.by_handle.insert(self.last, Subscribed { tag, mode, durable, selector, queue });
+        Ok(self.last)
+    }
+
+    /// Is there room for one more, of this tag?
+    fn check_new(&self, tag: &Name, settings: &Settings) -> Result<(), Fault> {
+        if self.by_tag.contains_key(tag) {
             let text = format!("A subscription identified by '{tag}' already exists.");
             return Err(Fault::last("Duplicated subscription identifier", text));
         }
@@ -83,10 +107,7 @@ impl Subscriptions {
             let text = format!("A connection may have {}\n", settings.subscriptions_max);
             return Err(Fault::new("Too many subscriptions", text));
         }
-        self.last += 1;
-        self.by_tag.insert(tag.clone(), self.last);
-        self.by_handle.insert(self.last, Subscribed { tag, mode, durable });
-        Ok(self.last)
+        Ok(())
     }
 
     /// A subscription to a reply queue, whose id is what its owner calls the queue.
@@ -96,7 +117,7 @@ impl Subscriptions {
         settings: &Settings,
     ) -> Result<(u32, Name), Fault> {
         let tag = Name::from(format!("T_{id}"));
-        let handle = self.add(tag.clone(), Mode::Auto, None, settings)?;
+        let handle = self.add(tag.clone(), Mode::Auto, settings)?;
         Ok((handle, tag))
     }
 
@@ -108,15 +129,59 @@ impl Subscriptions {
 }
 
 impl Connection {
-    pub(super) fn subscribe(&mut self, frame: &Frame<'_>, out: &mut Output) -> Result<(), Fault> {
+    pub(super) fn subscribe(&mut self, frame: &Frame<'_>, out: &mut Output) -> Result<Done, Fault> {
+        let tag = tag(frame, "SUBSCRIBE");
+        let mode = mode(frame)?;
+        let (wish, old) = match self.dialect {
+            Dialect::RabbitMq => (self.wish(frame)?, None),
+            Dialect::ActiveMq => match self.active_wish(frame, mode, out)? {
+                Some(wish) => (wish, self.subscriptions.by_tag.get(&tag.clone()?).copied()),
+                None => return Ok(Done::Later),
+            },
+        };
+        let tag = tag?;
+        let Wish { queue, mut left, limit, arguments, selector, durable } = wish;
+        if let Some(old) = old {
+            // The same id again takes the place of the old one.
+            self.subscriptions.forget(old);
+            left.push_front(Request::Cancel(Consumer(old)));
+        }
+        let handle = self.subscriptions.add(tag.clone(), mode, &self.settings)?;
+        if let Some(subscribed) = self.subscriptions.by_handle.get_mut(&handle) {
+            subscribed.durable = durable;
+            subscribed.selector = selector.map(Box::new);
+            subscribed.queue = queue.clone();
+        }
+        let binds = left.iter().any(|request| matches!(request, Request::Bind(_)));
+        let declares = left.iter().any(|request| matches!(request, Request::DeclareQueue(_)));
+        left.push_back(Request::Subscribe(Subscription {
+            queue: queue.clone(),
+            consumer: Consumer(handle),
+            tag,
+            settled: mode == Mode::Auto,
+            exclusive: false,
+            limit,
+            arguments,
+        }));
+        let receipt = frame.get("receipt").map(Into::into);
+        let made = (binds && declares).then(|| queue.clone());
+        self.walk(Steps { left, receipt, outcome: Outcome::Subscribed { made } }, out);
+        if declares && !binds {
+            // Were it refused, the connection would be over.
+            self.remember_declared(queue);
+        }
+        Ok(Done::Taken)
+    }
+
+    /// What a SUBSCRIBE wishes by RabbitMQ's rules.
+    fn wish(&mut self, frame: &Frame<'_>) -> Result<Wish, Fault> {
         check_durable(frame)?;
-        let destination = self.destination(frame, "SUBSCRIBE")?;
+        let destination = Destination::parse(required(frame, "SUBSCRIBE")?)?;
         if let Some(selector) = frame.get("selector") {
             let text =
                 format!("'selector' is not supported on 'SUBSCRIBE': '{}'.\n", shown(selector));
             return Err(Fault::new("Invalid header", text));
         }
-        let mode = mode(frame)?;
         let limit = match frame.get("prefetch-count") {
             None => None,
             Some(value) => {
@@ -126,29 +191,14 @@ impl Connection {
             }
         };
         let arguments = consumer_arguments(frame)?;
-        let tag = tag(frame, "SUBSCRIBE")?;
+        // Before anything is drawn or made for one that will be refused.
+        if let Ok(tag) = tag(frame, "SUBSCRIBE") {
+            self.subscriptions.check_new(&tag, &self.settings)?;
+        }
         let Reading { queue, declare, binding, durable } = self.reading(frame, &destination)?;
-        let handle = self.subscriptions.add(tag.clone(), mode, durable, &self.settings)?;
-        let made = declare.as_ref().filter(|_| binding.is_some()).map(|_| queue.clone());
-        let declared = declare.as_ref().filter(|_| binding.is_none()).map(|_| queue.clone());
         let mut left: VecDeque<Request> = declare.map(Request::DeclareQueue).into_iter().collect();
         left.extend(binding.map(Request::Bind));
-        left.push_back(Request::Subscribe(Subscription {
-            queue,
-            consumer: Consumer(handle),
-            tag,
-            settled: mode == Mode::Auto,
-            exclusive: false,
-            limit,
-            arguments,
-        }));
-        let receipt = frame.get("receipt").map(Into::into);
-        self.walk(Steps { left, receipt, outcome: Outcome::Subscribed { made } }, out);
-        if let Some(name) = declared {
-            // Were it refused, the connection would be over.
-            self.remember_declared(name);
-        }
-        Ok(())
+        Ok(Wish { queue, left, limit, arguments, selector: None, durable })
     }
 
     /// What is to be read for a destination, and what must be made before.
@@ -173,7 +223,7 @@ impl Connection {
                 let queue = Name::from(&**name);
                 return Ok(Reading { queue, declare: None, binding: None, durable: None });
             }
-            Destination::TempQueue(_) => {
+            Destination::TempQueue(_) | Destination::TempTopic(_) => {
                 let text = frame.get("destination").unwrap_or_default();
                 return Err(misplaced(text, "SUBSCRIBE"));
             }
@@ -203,9 +253,24 @@ impl Connection {
     }
 
     pub(super) fn unsubscribe(&mut self, frame: &Frame<'_>, out: &mut Output) -> Result<(), Fault> {
-        check_durable(frame)?;
-        let tag = tag(frame, "UNSUBSCRIBE")?;
-        let Some(&handle) = self.subscriptions.by_tag.get(&tag) else {
+        let active = self.dialect == Dialect::ActiveMq;
+        let lasting = if active { self.active_forget(frame)? } else { None };
+        if !active {
+            check_durable(frame)?;
+        }
+        let tag = match (tag(frame, "UNSUBSCRIBE"), lasting.is_some()) {
+            // A subscription that lasts can end without being there.
+            (Err(_), true) => Name::default(),
+            (tag, _) => tag?,
+        };
+        let found = self.subscriptions.by_tag.get(&tag).copied();
+        if let (None, Some(request)) = (found, lasting.clone()) {
+            let receipt = frame.get("receipt").map(Into::into);
+            let left = [request].into();
+            self.walk(Steps { left, receipt, outcome: Outcome::Nothing }, out);
+            return Ok(());
+        }
+        let Some(handle) = found else {
             let what = Subscribed::description(&tag);
             let text = format!(
                 "UNSUBSCRIBE must refer to an existing subscription.\n\
@@ -215,7 +280,9 @@ impl Connection {
             return Err(Fault::new("No subscription found", text));
         };
         let mut left = VecDeque::from([Request::Cancel(Consumer(handle))]);
-        if truth_of_durable(frame) == Some(true)
+        left.extend(lasting);
+        if !active
+            && truth_of_durable(frame) == Some(true)
             && let Some(name) = self.subscriptions.get(handle).and_then(|s| s.durable.clone())
         {
             left.push_back(Request::DeleteQueue { name, if_unused: false, if_empty: false });
@@ -301,130 +368,5 @@ fn tag(frame: &Frame<'_>, command: &str) -> Result<Name, Fault> {
             let text = format!("{command} must include a 'destination' or 'id' header");
             Err(Fault::new("Missing destination or id", text))
         }
-    }
-}
-
-/// The queue of a durable subscription. The name is RabbitMQ's, letter by letter, so that a
-/// subscription finds the queue that it had there: the MD5 of `{Key, Id}` as Erlang writes it.
-fn durable_name(key: &[u8], id: &[u8]) -> String {
-    let mut term = vec![131, 104, 2];
-    for text in [key, id] {
-        match u16::try_from(text.len()) {
-            Ok(0) => term.push(106),
-            Ok(n) => {
-                term.push(107);
-                term.extend_from_slice(&n.to_be_bytes());
-                term.extend_from_slice(text);
-            }
-            // A list of so many letters is written letter by letter.
-            Err(_) => {
-                term.push(108);
-                term.extend_from_slice(&(text.len() as u32).to_be_bytes());
-                text.iter().for_each(|b| term.extend_from_slice(&[97, *b]));
-                term.push(106);
-            }
-        }
-    }
-    format!("stomp-subscription-{}", letters(&Md5::digest(&term), 22))
-}
-
-/// A queue as headers want it, or as it is without them.
-pub(super) fn spec(
-    frame: &Frame<'_>,
-    name: Name,
-    durable: bool,
-    exclusive: bool,
-    auto_delete: bool,
-) -> Result<QueueSpec, Fault> {
-    let mut arguments = Table::default();
-    for (header, value) in frame.iter() {
-        let Ok(header) = std::str::from_utf8(header) else { continue };
-        let value = match header {
-            "x-dead-letter-exchange"
-            | "x-dead-letter-routing-key"
-            | "x-queue-type"
-            | "x-max-age"
-            | "x-overflow"
-            | "x-dead-letter-strategy" => {
-                Value::Text(bytes::Bytes::copy_from_slice(value.trim_ascii()))
-            }
-            "x-expires"
-            | "x-message-ttl"
-            | "x-max-length"
-            | "x-max-length-bytes"
-            | "x-max-priority"
-            | "x-delivery-limit"
-            | "x-stream-max-segment-size-bytes"
-            | "x-stream-filter-size-bytes" => {
-                let count = number(value).and_then(|n| i64::try_from(n).ok());
-                Value::I64(count.ok_or_else(|| map::no_number(header, value))?)
-            }
-            "x-single-active-consumer" => {
-                let truth = crate::packet::truth(value);
-                Value::Bool(truth.ok_or_else(|| not_true_or_false(header, value))?)
-            }
-            _ => continue,
-        };
-        arguments.set(header, value);
-    }
-    let exclusive = frame.truth("exclusive").unwrap_or(exclusive);
-    let auto_delete = frame.truth("auto-delete").unwrap_or(auto_delete);
-    Ok(QueueSpec { name, durable, exclusive, auto_delete, arguments })
-}
-
-fn not_true_or_false(name: &str, value: &[u8]) -> Fault {
-    let text = format!("'{name}' is neither true nor false: '{}'.\n", shown(value));
-    Fault::new("Invalid header", text)
-}
-
-/// What a subscription says of itself to the queue.
-fn consumer_arguments(frame: &Frame<'_>) -> Result<Table, Fault> {
-    let mut arguments = Table::default();
-    if let Some(value) = frame.get("x-stream-offset") {
-        arguments.set("x-stream-offset", stream_offset(value)?);
-    }
-    if let Some(value) = frame.get("x-stream-filter") {
-        // Several are told apart by commas.
-        let one = |part: &[u8]| Value::Text(bytes::Bytes::copy_from_slice(part.trim_ascii()));
-        let filters = value.split(|b| *b == b',').map(one).collect();
-        arguments.set("x-stream-filter", Value::Array(filters));
-    }
-    if let Some(value) = frame.get("x-stream-match-unfiltered") {
-        let truth = crate::packet::truth(value)
-            .ok_or_else(|| not_true_or_false("x-stream-match-unfiltered", value))?;
-        arguments.set("x-stream-match-unfiltered", Value::Bool(truth));
-    }
-    if let Some(value) = frame.get("x-priority") {
-        let text = std::str::from_utf8(value.trim_ascii()).ok();
-        let priority = text.and_then(|t| t.parse::<i32>().ok());
-        let priority = priority.ok_or_else(|| map::no_number("x-priority", value))?;
-        arguments.set("x-priority", Value::I32(priority));
-    }
-    Ok(arguments)
-}
-
-/// `offset=N` and `timestamp=SECONDS` are numbers; `first`, `last`, `next` and the rest are
-/// words, and whether they mean anything the broker will say.
-fn stream_offset(value: &[u8]) -> Result<Value, Fault> {
-    let told = |name: &[u8]| value.strip_prefix(name).map(|n| number(n).ok_or(n));
-    let bad = |n: &[u8]| map::no_number("x-stream-offset", n);
-    if let Some(n) = told(b"offset=") {
-        let n = n.map_err(bad)?;
-        return i64::try_from(n).map(Value::I64).map_err(|_| bad(value));
-    }
-    match told(b"timestamp=") {
-        Some(n) => n.map(Value::Timestamp).map_err(bad),
-        None => Ok(Value::Text(bytes::Bytes::copy_from_slice(value))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_durable_subscription_has_the_queue_that_it_had_in_rabbitmq() {
-        // As RabbitMQ 3.10 names it for SUBSCRIBE of /topic/news.uk with id 7.
-        assert_eq!(durable_name(b"news.uk", b"7"), "stomp-subscription-j9FFt3RkMFu_0sfWhCBZsA");
     }
 }

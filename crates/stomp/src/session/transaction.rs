@@ -3,13 +3,14 @@
 
 use super::Connection;
 use super::ask::Then;
+use super::send::To;
 use super::settle::step;
 use crate::error::{Fault, shown};
 use crate::inflight::Span;
-use crate::map;
+use crate::map::Sent;
 use crate::packet::Frame;
 use lockgate_front::Output;
-use lockgate_model::{Outcome, Request, RunBuilder, Step};
+use lockgate_model::{Outcome, Request, RunBuilder, Step, Time};
 use std::sync::Arc;
 
 /// What waits for the commit.
@@ -76,22 +77,19 @@ impl Connection {
         &mut self,
         frame: &Frame<'_>,
         name: &[u8],
-        (exchange, key): (&str, &str),
-        reply_to: Option<&[u8]>,
+        to: &To<'_>,
+        now: Time,
     ) -> Result<(), Fault> {
         let name = self.transaction_key(name)?;
         let mut head = Vec::new();
-        let sent = map::head(frame, &self.user, reply_to, &mut head)?;
+        let sent = self.write_head(frame, &to.reply, now, &mut head)?;
         let mut run = RunBuilder::default();
-        run.push(
-            exchange.as_bytes(),
-            key.as_bytes(),
-            false,
-            &head,
-            frame.body,
-            sent.persistent,
-            sent.priority,
-        );
+        for target in std::iter::once(&to.first).chain(&to.more) {
+            let (exchange, key) = target.names();
+            let (exchange, key) = (exchange.as_bytes(), key.as_bytes());
+            let Sent { persistent, priority } = sent;
+            run.push(exchange, key, false, &head, frame.body, persistent, priority);
+        }
         let run = run.finish();
         let bytes_max = self.settings.transaction_bytes_max;
         let Some(open) = self.transactions.get_mut(&name) else { return Err(bad(&name)) };
@@ -105,6 +103,13 @@ impl Connection {
         open.steps.push(Step::Publish(Arc::new(run)));
         open.receipts.extend(frame.get("receipt").map(Box::from));
         Ok(())
+    }
+
+    /// Steps beside what a NACK settles.
+    pub(super) fn steps_later(&mut self, name: &[u8], steps: Vec<Step>) {
+        if let Some(open) = self.transactions.get_mut(name) {
+            open.steps.extend(steps);
+        }
     }
 
     /// What an ACK or NACK settles when the commit comes.

@@ -1,7 +1,7 @@
 //! The scripts of `tests/vectors/stomp`: one file for each conversation.
 
 use crate::tongue::Client;
-use crate::{Settings, Stomp};
+use crate::{Dialect, Settings, Stomp};
 use lockgate_front::script;
 
 /// What every case begins with, unless its name begins with `raw`.
@@ -15,9 +15,13 @@ const PRELUDE: &str = "
 ";
 
 fn play(name: &str, settings: Settings) {
+    play_behind(PRELUDE, name, settings);
+}
+
+fn play_behind(prelude: &str, name: &str, settings: Settings) {
     let path = format!("{}/../../tests/vectors/stomp/{name}.script", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect(&path);
-    match script::play(&text, &Stomp::new(settings), &mut Client::default(), PRELUDE) {
+    match script::play(&text, &Stomp::new(settings), &mut Client::default(), prelude) {
         Ok(cases) => assert!(cases > 0, "{path} has no case"),
         Err(why) => panic!("{name}.script, {why}"),
     }
@@ -53,4 +57,11 @@ fn strict() {
         ..Settings::default()
     };
     play("strict", settings);
+}
+
+/// By ActiveMQ's rules; the second virtual host has them of its own.
+#[test]
+fn active() {
+    let settings = Settings { dialect: Dialect::ActiveMq, ..Settings::default() };
+    play_behind(&PRELUDE.replace("RabbitMQ/3.13.7", "ActiveMQ/5.18.6"), "active", settings);
 }
