@@ -255,7 +255,7 @@ settings! {
         /// How often clients are told how the broker stands, on topics that begin with $SYS; 0 s for never.
         sys_interval: Span = "10 s", limit "0 s" "65535 s";
         /// Most bytes of QoS 0 payload that wait for one slow client; beyond, the oldest are dropped.
-        passing_bytes_max: Size = "8 MiB", limit "1 KiB" "1 TiB";
+        passing_bytes_max: Size = "16 MiB", limit "1 KiB" "1 TiB";
         /// Most messages of QoS 1 and 2 that are on their way to one client, unacknowledged.
         in_flight_max: u16 = "512", limit "1" "32767";
         /// Most messages of QoS 1 and 2 that a version 5 client may have on their way to here.

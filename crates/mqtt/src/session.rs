@@ -93,6 +93,8 @@ pub(crate) struct Connection {
     aliases: Aliases,
     beside: Beside,
     outbound: Outbound,
+    /// Bytes of the filters of all its interests.
+    filter_bytes: usize,
     seed: u64,
 }
 
@@ -120,6 +122,7 @@ impl Connection {
             aliases: Aliases::default(),
             beside: Beside::default(),
             outbound: Outbound::new(),
+            filter_bytes: 0,
             seed: peer.seed,
         }
     }

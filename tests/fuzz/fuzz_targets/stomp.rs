@@ -18,7 +18,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-const HELLO: &[u8] = b"CONNECT\naccept-version:1.2\nlogin:g\npasscode:g\nheart-beat:2000,2000\n\n\0";
+const HELLO: &[u8] =
+    b"CONNECT\naccept-version:1.2\nlogin:g\npasscode:g\nheart-beat:2000,2000\n\n\0";
 
 struct Peers {
     session: Box<dyn Session>,

@@ -24,8 +24,8 @@ const PORTION_BYTES: usize = 64 * 1024;
 const FOUND_MAX: usize = 1024;
 const LOOKS_MAX: usize = 65_536;
 
-/// Most entries that are gone through in one turn without having been asked for.
-const PASSED_MAX: usize = 32_768;
+/// So much is looked at for one queue in a turn: then others get theirs.
+const TURN_LOOKS: usize = 65_536;
 
 /// Most blocks that one portion is taken from.
 const BLOCKS_MAX: usize = 2 * AHEAD;
@@ -52,10 +52,20 @@ struct Replaying {
     at: u64,
     /// From here on they came later than the interest, and came to its queue by themselves.
     below: u64,
-    /// The entries that match, the first one last, if they are few.
-    found: Option<Vec<u64>>,
+    found: Sought,
     /// The queue's entries below this are what was given last.
     given: u64,
+}
+
+/// Which entries match.
+#[derive(Debug)]
+enum Sought {
+    /// Nobody has looked yet: only one in a queue's turn is to take memory.
+    NotYet,
+    /// These, the first one last.
+    Few(Vec<u64>),
+    /// Each is to be asked.
+    Any,
 }
 
 /// What was gathered of a replay.
@@ -96,12 +106,10 @@ impl Broker {
         let store = self.ledger.exchanges.get(&exchange).and_then(|x| x.retained);
         let q = store.and_then(|store| self.ledger.queues.get(&store).map(Box::as_ref));
         let Some(Queue { id: store, line, retained: Some(retained), .. }) = q else { return };
-        let found = match retained.find(pattern, FOUND_MAX, LOOKS_MAX) {
-            Found::All(found) if found.is_empty() => return,
-            Found::All(found) => Some(found.into_iter().rev().collect()),
-            Found::TooMany => None,
-        };
-        let (store, below) = (*store, line.next(0));
+        if retained.count() == 0 {
+            return;
+        }
+        let (store, below, found) = (*store, line.next(0), Sought::NotYet);
         let replaying =
             Replaying { store, pattern: pattern.into(), after, at: 0, below, found, given: 0 };
         self.replays.under_way.entry(target).or_default().push_back(replaying);
@@ -165,8 +173,9 @@ impl Broker {
             return;
         }
         let Some(mut line) = self.replays.under_way.remove(&target) else { return };
+        let mut left = TURN_LOOKS;
         while let Some(replaying) = line.front_mut() {
-            if !self.give_all(target, replaying, journal, out) {
+            if !self.give_all(target, replaying, &mut left, journal, out) {
                 break;
             }
             line.pop_front();
@@ -181,6 +190,7 @@ impl Broker {
         &mut self,
         target: QueueId,
         replaying: &mut Replaying,
+        left: &mut usize,
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> bool {
@@ -190,7 +200,7 @@ impl Broker {
                 return false;
             }
             let Some(room) = self.room_for_replay(target, replaying.given) else { return false };
-            match self.gather(replaying, room, out) {
+            match self.gather(replaying, room, left, out) {
                 Portion::Some(run) => replaying.given = self.give_copies(target, run, journal, out),
                 Portion::Starved => {
                     self.replays.starved.insert((replaying.store, target));
@@ -224,10 +234,19 @@ impl Broker {
     }
 
     /// The next copies of a replay, at most so many.
-    fn gather(&mut self, r: &mut Replaying, room: usize, out: &mut Effects) -> Portion {
+    fn gather(
+        &mut self,
+        r: &mut Replaying,
+        room: usize,
+        left: &mut usize,
+        out: &mut Effects,
+    ) -> Portion {
         let Some(q) = self.ledger.queues.get_mut(&r.store) else { return Portion::Over };
         let Queue { line, retained: Some(retained), .. } = q.as_mut() else { return Portion::Over };
-        let (mut copies, mut passed) = (RunBuilder::default(), 0);
+        if !r.seek(retained, left) {
+            return Portion::Tired;
+        }
+        let mut copies = RunBuilder::default();
         let (mut slice, mut name): (Option<Slice>, _) = (None, String::new());
         let mut visited: SmallVec<[u64; BLOCKS_MAX]> = SmallVec::new();
         let stopped = loop {
@@ -237,11 +256,11 @@ impl Broker {
             let Some(number) = r.next(retained) else { break Portion::Over };
             let inside = slice.as_ref().and_then(|s| within(s, number));
             if !r.wants(number, inside, retained, &mut name) {
-                r.at = number + 1;
-                passed += 1;
-                if passed == PASSED_MAX {
+                if *left == 0 {
                     break Portion::Tired;
                 }
+                *left -= 1;
+                r.at = number + 1;
                 continue;
             }
             if inside.is_none() {
@@ -286,9 +305,30 @@ impl Broker {
 }
 
 impl Replaying {
+    /// Looks which entries match, once. False if too much was looked at already.
+    fn seek(&mut self, retained: &Retained, left: &mut usize) -> bool {
+        if !matches!(self.found, Sought::NotYet) {
+            return true;
+        }
+        if *left == 0 {
+            return false;
+        }
+        let mut looks = LOOKS_MAX;
+        self.found = match retained.find(&self.pattern, FOUND_MAX, &mut looks) {
+            Found::All(mut found) => {
+                found.retain(|number| *number < self.below);
+                found.reverse();
+                Sought::Few(found)
+            }
+            Found::TooMany => Sought::Any,
+        };
+        *left = left.saturating_sub(LOOKS_MAX - looks);
+        true
+    }
+
     /// The next entry that may be given.
     fn next(&mut self, retained: &Retained) -> Option<u64> {
-        let Some(found) = &mut self.found else { return retained.next(self.at, self.below) };
+        let Sought::Few(found) = &mut self.found else { return retained.next(self.at, self.below) };
         while let Some(number) = found.last().copied() {
             if number >= self.at && retained.holds(number) {
                 return Some(number);
@@ -306,7 +346,7 @@ impl Replaying {
         retained: &Retained,
         name: &mut String,
     ) -> bool {
-        if self.found.is_some() {
+        if matches!(self.found, Sought::Few(_)) {
             return true;
         }
         if let Some((run, item)) = inside {
@@ -325,7 +365,7 @@ impl Replaying {
         resident: &mut u64,
         out: &mut Effects,
     ) -> Option<Slice> {
-        let Some(found) = &self.found else {
+        let Sought::Few(found) = &self.found else {
             return read(self.store, line, resident, number, self.below, out);
         };
         let before = line.resident();

@@ -174,3 +174,25 @@ fn replaced_on_the_way(count: usize, size: usize) {
     };
     assert!(all.iter().all(old));
 }
+
+/// Who asks for much that is hard to find does not hold up others: it is looked for in turns.
+#[test]
+fn what_is_hard_to_find_is_looked_for_in_turns() {
+    const TOPICS: usize = 40_000;
+    let mut quay = Quay::new();
+    let a = quay.brief("a");
+    for n in 0..TOPICS {
+        retain(&mut quay, a, &format!("{n}/x"), "1", 0);
+    }
+    retain(&mut quay, a, "0/y", "found", 0);
+    let b = quay.brief("b");
+    let wishes = (0..20).map(|n| interest(&format!("+/{n}"), 0)).chain([interest("+/y", 0)]);
+    quay.ask(b, Request::Follow(wishes.collect())).unwrap();
+    let mut turns = 0;
+    while quay.heard(b).is_empty() {
+        turns += 1;
+        quay.pass(1);
+        assert!(turns < 1_000, "it is found");
+    }
+    assert!(turns > 5, "{turns} turns");
+}

@@ -16,6 +16,15 @@ use lockgate_model::limits::NAME_BYTES_MAX;
 use lockgate_model::{Command, Followed, Interest, Name, Refusal, Replay, Request, Ticket};
 use std::num::NonZeroU32;
 
+/// Bytes of all filters of one client, at most: they are kept for as long as its berth is.
+const FILTER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a client is interested in, and is about to be.
+struct Held {
+    count: usize,
+    bytes: usize,
+}
+
 /// A SUBSCRIBE that is on its way to the engine.
 #[derive(Debug)]
 pub(super) struct Subscribing {
@@ -56,10 +65,10 @@ impl Connection {
         let label = s.properties.subscription_id().map_or(0, NonZeroU32::get);
         let mut asking = Subscribing { id: s.id, wanted: Vec::new(), interests: Vec::new() };
         let most = self.shared.settings.interests_max;
-        let mut more = self.outbound.interests();
+        let mut held = Held { count: self.outbound.interests(), bytes: self.filter_bytes };
         for one in s.subscriptions.iter() {
             let full = asking.interests.len() >= most;
-            let interest = match self.interest(&one, label, &mut more) {
+            let interest = match self.interest(&one, label, &mut held) {
                 Ok(_) if full => Err(Reason::QuotaExceeded),
                 other => other,
             };
@@ -80,7 +89,7 @@ impl Connection {
         &self,
         wanted: &Subscription<'_>,
         label: u32,
-        more: &mut usize,
+        held: &mut Held,
     ) -> Result<Interest, Reason> {
         let settings = &self.shared.settings;
         // The decoder has checked it.
@@ -91,10 +100,11 @@ impl Connection {
             return Err(Reason::TopicFilterInvalid);
         }
         if !self.outbound.follows(filter.whole) {
-            if *more >= settings.interests_max {
+            let bytes = held.bytes + filter.whole.len();
+            if held.count >= settings.interests_max || bytes > FILTER_BYTES_MAX {
                 return Err(Reason::QuotaExceeded);
             }
-            *more += 1;
+            *held = Held { count: held.count + 1, bytes };
         }
         // Its queue has the filter's own name, and AMQP must be able to say it.
         if filter.group.is_some() && filter.whole.len() > NAME_BYTES_MAX {
@@ -136,6 +146,9 @@ impl Connection {
     ) -> Result<(), Fault> {
         for (interest, result) in asking.interests.iter().zip(results) {
             if let Ok(followed) = result {
+                if !self.outbound.follows(&interest.filter) {
+                    self.filter_bytes += interest.filter.len();
+                }
                 self.outbound.follow(interest.clone(), followed.consumer);
             }
         }
@@ -198,7 +211,12 @@ impl Connection {
         there: &[bool],
         out: &mut Output,
     ) -> Result<(), Fault> {
-        asking.filters.iter().for_each(|filter| self.outbound.unfollow(filter));
+        for filter in &asking.filters {
+            if self.outbound.follows(filter) {
+                self.filter_bytes -= filter.len();
+                self.outbound.unfollow(filter);
+            }
+        }
         let octet = |there: &bool| match there {
             true => Reason::Success.number(),
             false => Reason::NoSubscriptionExisted.number(),

@@ -17,9 +17,15 @@ const KNOWN_MAX: usize = 8;
 /// Bytes that are kept for them between two reads, at most.
 const KEPT_MAX: usize = 1024;
 
+/// Bytes of all topics that one client gives numbers to, at most: four of the longest.
+const NUMBERED_MAX: usize = 4 * topic::LENGTH_MAX;
+
 /// The numbers that a client has given to topics.
 #[derive(Debug, Default)]
-pub(super) struct Aliases(Vec<Option<Box<str>>>);
+pub(super) struct Aliases {
+    topics: Vec<Option<Box<str>>>,
+    bytes: usize,
+}
 
 impl Aliases {
     /// The topic of a message; a number that it brings is noted.
@@ -35,17 +41,23 @@ impl Aliases {
         }
         let at = usize::from(alias) - 1;
         if p.topic.is_empty() {
-            return self.0.get(at).and_then(|topic| topic.as_deref()).ok_or_else(|| {
+            return self.topics.get(at).and_then(|topic| topic.as_deref()).ok_or_else(|| {
                 let text = format!("Topic Alias {alias} stands for no topic");
                 Fault::new(Reason::Protocol, text, "3.3.2.3.4")
             });
         }
-        if self.0.len() <= at {
-            self.0.resize(at + 1, None);
+        if self.topics.len() <= at {
+            self.topics.resize(at + 1, None);
         }
-        if let Some(slot) = self.0.get_mut(at)
+        if let Some(slot) = self.topics.get_mut(at)
             && slot.as_deref() != Some(p.topic)
         {
+            self.bytes -= slot.as_ref().map_or(0, |topic| topic.len());
+            self.bytes += p.topic.len();
+            if self.bytes > NUMBERED_MAX {
+                let text = format!("topics of more than {NUMBERED_MAX} bytes have numbers");
+                return Err(Fault::new(Reason::QuotaExceeded, text, ""));
+            }
             *slot = Some(p.topic.into());
         }
         Ok(p.topic)

@@ -25,6 +25,7 @@ fn feed(s: &mut dyn Session, bytes: &[u8], out: &mut Output) -> Received {
 /// A client that is let in.
 fn running(version: &str, settings: Settings) -> Engine {
     let mut engine = Engine::new(settings);
+    engine.speaks(version);
     say(&mut engine, &format!("connect {version} client=c"));
     engine
 }
@@ -83,6 +84,32 @@ fn a_subscribe_of_countless_filters_asks_for_as_many_as_there_can_be() {
         [Command::Ask { request: Request::Follow(all), .. }] => assert_eq!(all.len(), 100),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn filters_and_numbered_topics_are_bounded_in_bytes() {
+    let long = |n: u16| format!("{n:05}{}", "l".repeat(65_000));
+    let mut engine = running("v5", Settings::default());
+    for n in 1..=66 {
+        say(&mut engine, &format!("subscribe {n} {}", long(n)));
+    }
+    let good = |engine: &Engine| {
+        let said = engine.got.said.get("SUBACK").into_iter().flatten();
+        said.filter(|line| line.ends_with("[Success]")).count()
+    };
+    assert_eq!(good(&engine), 64);
+    say(&mut engine, &format!("unsubscribe 1 {} {}", long(1), long(66)));
+    say(&mut engine, &format!("subscribe 1 {}", long(101)));
+    say(&mut engine, &format!("subscribe 1 {}", long(102)));
+    assert_eq!(good(&engine), 65);
+    for n in 1..=10 {
+        say(&mut engine, &format!("publish {} x alias={}", long(n), n % 3 + 1));
+    }
+    assert_eq!(engine.got.closed, None, "three at a time");
+    for n in 1..=10 {
+        say(&mut engine, &format!("publish {} x alias={n}", long(n)));
+    }
+    assert!(engine.got.closed.is_some_and(|cause| cause.contains("0x97")));
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl Layout {
         if self.like != like || self.own.len() != size {
             return false;
         }
-        // Comparing nothing at no address takes 100 ns: where there are bytes, they are not
-        // read by vector instructions that fault and start again.
+        // Mostly there is nothing to compare, and comparing nothing at no address takes 100 ns:
+        // vector instructions fault there and are started again.
         size == 0
             || self.native_size == own.native.len()
                 && self.own[..self.native_size] == *own.native
