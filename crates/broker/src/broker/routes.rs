@@ -12,6 +12,10 @@ use std::sync::Arc;
 /// Most routes remembered: beyond this the whole memory starts anew.
 const ROUTES_MAX: usize = 65_536;
 
+/// Topics may be long: what is longer than this together is looked for each time, so that
+/// nobody can fill the memory with names.
+const ROUTE_BYTES_MAX: usize = 1024;
+
 /// Routes found since the last change.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -20,6 +24,19 @@ pub struct Routes {
     /// Of which state of the ledger they speak.
     epoch: u64,
     scratch: Vec<u8>,
+}
+
+impl Routes {
+    /// What was looked for goes to these queues.
+    fn remember(&mut self, queues: &Arc<[QueueId]>) {
+        if self.scratch.len() <= ROUTE_BYTES_MAX {
+            let known = self.scratch.clone().into_boxed_slice();
+            self.known.insert(known, Arc::clone(queues));
+        } else {
+            // Nor is the room for such a one kept.
+            self.scratch = Vec::new();
+        }
+    }
 }
 
 impl Broker {
@@ -48,8 +65,7 @@ impl Broker {
         }
         let reach = self.find_route(vhost, run, i)?;
         if reach.lasting {
-            let known = self.routes.scratch.clone().into_boxed_slice();
-            self.routes.known.insert(known, Arc::clone(&reach.queues));
+            self.routes.remember(&reach.queues);
         }
         Ok(reach)
     }
@@ -105,5 +121,21 @@ impl Broker {
             Some(exchange) => self.reach(exchange, &Heading::new(keys, head)),
             None => Reach::plain(Arc::default()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_is_remembered_under_a_name_that_is_long() {
+        let mut routes = Routes::default();
+        for (n, size) in [10, ROUTE_BYTES_MAX, ROUTE_BYTES_MAX + 1, 130_000].into_iter().enumerate()
+        {
+            routes.scratch = vec![n as u8; size];
+            routes.remember(&Arc::default());
+        }
+        assert_eq!(routes.known.len(), 2);
     }
 }
