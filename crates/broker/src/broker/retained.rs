@@ -42,7 +42,8 @@ impl Broker {
         }
         if !self.may_retain(store, topic, item.size() as u64) {
             self.not_retained += 1;
-            return 0;
+            // Nobody is told an older one in its place.
+            return store.map_or(0, |store| self.clear_topic(store, topic, journal));
         }
         let store = store.unwrap_or_else(|| self.make_store(exchange, lasting, journal));
         reach.queues = reach.queues.iter().copied().chain([store]).collect();
@@ -61,12 +62,12 @@ impl Broker {
         id
     }
 
-    /// What a topic retains already may always be replaced.
+    /// Is there room for what a topic is to retain?
     fn may_retain(&self, store: Option<QueueId>, topic: &str, bytes: u64) -> bool {
         let (count_max, bytes_max) = (self.settings.retained_max, self.settings.retained_bytes_max);
         let store = store.and_then(|store| self.ledger.queues.get(&store));
         match store.and_then(|q| q.retained.as_ref()) {
-            Some(r) => r.get(topic).is_some() || r.has_room(topic, bytes, count_max, bytes_max),
+            Some(r) => r.has_room(topic, bytes, count_max, bytes_max),
             None => Retained::default().has_room(topic, bytes, count_max, bytes_max),
         }
     }

@@ -80,6 +80,8 @@ pub struct Retained {
     /// Moments and the entries that are due then.
     dues: BTreeSet<(u64, u64)>,
     bytes: u64,
+    /// Bytes of the levels themselves.
+    names: u64,
 }
 
 impl Default for Retained {
@@ -93,6 +95,7 @@ impl Default for Retained {
             numbers: BTreeMap::new(),
             dues: BTreeSet::new(),
             bytes: 0,
+            names: 0,
         }
     }
 }
@@ -125,12 +128,21 @@ impl Retained {
         self.bytes
     }
 
-    /// True if a topic that is not there yet has room within these bounds, the tree's own
-    /// memory being part of it.
+    /// True if a message of a topic has room within these bounds, the tree's own memory being
+    /// part of it: in place of the one that is there, or as one more.
     pub fn has_room(&self, topic: &str, bytes: u64, count_max: u64, bytes_max: u64) -> bool {
-        let levels = topic.split('/').count() as u64 + self.nodes.len() as u64;
-        let weight = self.bytes.saturating_add(bytes).saturating_add(topic.len() as u64);
-        self.count() < count_max && weight.saturating_add(levels * NODE_BYTES) <= bytes_max
+        let fits = |new: u64, levels: u64| {
+            let weight = self.bytes.saturating_add(self.names).saturating_add(new);
+            let levels = self.nodes.len() as u64 + levels;
+            weight.saturating_add(levels * NODE_BYTES) <= bytes_max
+        };
+        match self.get(topic) {
+            Some(old) => bytes <= old.bytes || fits(bytes - old.bytes, 0),
+            None => {
+                let new = bytes.saturating_add(topic.len() as u64);
+                self.count() < count_max && fits(new, topic.split('/').count() as u64)
+            }
+        }
     }
 
     /// What a topic retains.
@@ -268,6 +280,7 @@ impl Retained {
     /// A new level, before its siblings.
     fn grow(&mut self, parent: u32, level: &str) -> u32 {
         let at = self.nodes.insert(Node::new(level, parent)) as u32;
+        self.names += level.len() as u64;
         let first =
             self.nodes.get_mut(parent as usize).map(|n| std::mem::replace(&mut n.child, at));
         let first = first.unwrap_or(NONE);
@@ -308,7 +321,8 @@ impl Retained {
             if let Ok(entry) = self.children.find_entry(hash, |other| *other == at) {
                 entry.remove();
             }
-            let Node { parent, before, behind, .. } = self.nodes.remove(at as usize);
+            let Node { level, parent, before, behind, .. } = self.nodes.remove(at as usize);
+            self.names -= level.len() as u64;
             match self.nodes.get_mut(before as usize) {
                 Some(sibling) => sibling.behind = behind,
                 None => {
@@ -365,6 +379,7 @@ mod tests {
         assert_eq!((r.get("a"), r.count(), r.next_due()), (None, 1, None));
         r.forget(3, 4);
         assert_eq!((r.count(), r.bytes(), r.nodes.len(), r.children.len()), (0, 0, 1, 0));
+        assert_eq!(r.names, 0);
     }
 
     #[test]

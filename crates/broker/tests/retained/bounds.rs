@@ -26,9 +26,14 @@ fn beyond_its_bounds_an_exchange_retains_no_new_topic() {
     retain(&mut quay, a, "e", &"5".repeat(5_000), 1);
     let counts = quay.house.broker.counts();
     assert_eq!((counts.retained, counts.not_retained), (2, 2), "its bytes are bounded, too");
-    // What is there may be replaced, also by more.
+    // What is there may be replaced, as far as there is room; an older one is not told then.
+    retain(&mut quay, a, "b", "3", 1);
+    assert_eq!(told(&mut quay, "b"), pairs(&[("b", "3")]));
     retain(&mut quay, a, "b", &"2".repeat(5_000), 1);
-    assert_eq!(told(&mut quay, "b")[0].1.len(), 5_000);
+    let counts = quay.house.broker.counts();
+    assert_eq!((counts.retained, counts.not_retained), (1, 3));
+    assert_eq!(told(&mut quay, "b"), []);
+    retain(&mut quay, a, "b", "4", 1);
     // Bounds are no reason to forget.
     quay.house.settle_in(Settings { retained_max: 1, ..Settings::default() });
     assert_eq!(quay.house.broker.counts().retained, 2);
@@ -54,6 +59,18 @@ fn levels_count_as_they_cost() {
     let counts = quay.house.broker.counts();
     assert!((10..60).contains(&counts.retained), "{counts:?}");
     assert_eq!(counts.retained + counts.not_retained, 120);
+}
+
+#[test]
+fn names_count_as_they_cost() {
+    let mut quay = Quay::new();
+    quay.house.settle_in(Settings { retained_bytes_max: 1 << 20, ..Settings::default() });
+    let a = quay.brief("a");
+    for n in 0..100 {
+        retain(&mut quay, a, &format!("{}{n}", "n".repeat(60_000)), "1", 1);
+    }
+    let counts = quay.house.broker.counts();
+    assert_eq!((counts.retained, counts.not_retained), (17, 83));
 }
 
 /// Far more than memory may hold goes to a slow reader, a window at a time; meanwhile little of
