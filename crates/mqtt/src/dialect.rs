@@ -45,6 +45,12 @@ pub enum NoWay {
 }
 
 impl Dialect {
+    /// How long the routing key of a topic name is.
+    pub fn key_size(self, name: &str) -> usize {
+        name.len()
+            + if self.sparkplug(name, ".", '/').is_some() { "___".len() - ".".len() } else { 0 }
+    }
+
     /// Appends the routing key of a topic name to `key`; it may be longer than `KEY_MAX`.
     pub fn key(self, name: &str, key: &mut Vec<u8>) {
         self.put_key(name, key, |byte| self.down(byte));
@@ -197,6 +203,10 @@ mod tests {
         assert_eq!(key(RABBIT, &long), long);
         let spark = format!("spBv1.0/{}", "a".repeat(KEY_MAX));
         assert_eq!(key(SPARK, &spark).len(), spark.len() + 2);
+        for (dialect, name) in [(SPARK, &spark), (SPARK, &long), (RABBIT, &spark), (ACTIVE, &spark)]
+        {
+            assert_eq!(dialect.key_size(name), key(dialect, name).len());
+        }
         assert_eq!(topic(RABBIT, b"a.\xff"), Err(NoWay::NotText));
         assert_eq!(topic(RABBIT, b"a.*"), Err(NoWay::Topic(BadTopic::Wildcard)));
         assert_eq!(topic(RABBIT, b"a.#"), Err(NoWay::Topic(BadTopic::Wildcard)));

@@ -43,6 +43,7 @@ pub fn write_run(run: &Run, from: usize, to: usize, out: &mut Vec<u8>) {
     for item in items {
         if last.replace(item.origin) != Some(item.origin) {
             let origin = run.origin(item);
+            debug_assert!(origin.exchange.len < 1 << 8 && origin.key.len < 1 << 16);
             out.push(origin.exchange.len as u8);
             put16(out, origin.key.len as u16);
             out.extend_from_slice(run.slice(origin.exchange));

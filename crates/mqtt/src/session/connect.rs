@@ -164,7 +164,7 @@ impl Connection {
     fn will(&self, will: &Will<'_>) -> Result<model::Will, Fault> {
         let (shared, settings) = (&self.shared, &self.shared.settings);
         check(&will.properties, will.payload, settings.user_properties_max)?;
-        topics::check(will.topic, shared).map_err(super::publish::Unfit::from)?;
+        topics::check(will.topic, self.dialect, shared).map_err(super::publish::Unfit::from)?;
         let mut beside = shared.beside.to_vec();
         let mut put = |write: &dyn Fn(&mut Vec<u8>)| {
             let at = beside.len();

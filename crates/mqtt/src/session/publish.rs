@@ -106,7 +106,9 @@ impl From<Unpublishable> for Unfit {
     fn from(why: Unpublishable) -> Unfit {
         match why {
             Unpublishable::Reserved => Unfit { reason: Reason::NotAuthorized, clause: "4.7.2" },
-            Unpublishable::Deep => Unfit { reason: Reason::TopicNameInvalid, clause: "" },
+            Unpublishable::Deep | Unpublishable::Long => {
+                Unfit { reason: Reason::TopicNameInvalid, clause: "" }
+            }
         }
     }
 }

@@ -67,10 +67,10 @@ impl Connection {
         let most = self.shared.settings.interests_max;
         let mut held = Held { count: self.outbound.interests(), bytes: self.filter_bytes };
         for one in s.subscriptions.iter() {
-            let full = asking.interests.len() >= most;
-            let interest = match self.interest(&one, label, &mut held) {
-                Ok(_) if full => Err(Reason::QuotaExceeded),
-                other => other,
+            // One packet can hold millions, and each would have to be looked for.
+            let interest = match asking.wanted.len() < most {
+                true => self.interest(&one, label, &mut held),
+                false => Err(Reason::QuotaExceeded),
             };
             let refused = interest.as_ref().err().copied();
             asking.wanted.push(Wanted { level: one.options.qos.bits(), refused });

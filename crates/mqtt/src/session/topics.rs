@@ -71,10 +71,15 @@ pub(super) enum Unpublishable {
     Reserved,
     /// It has too many levels.
     Deep,
+    /// Its key would be longer than any topic.
+    Long,
 }
 
 /// May a client publish to a topic of this name?
-pub(super) fn check(topic: &str, shared: &Shared) -> Result<(), Unpublishable> {
+pub(super) fn check(topic: &str, dialect: Dialect, shared: &Shared) -> Result<(), Unpublishable> {
+    if dialect.key_size(topic) > topic::LENGTH_MAX {
+        return Err(Unpublishable::Long);
+    }
     if topic.starts_with('$') && topic.split('/').next() == Some("$SYS") {
         return Err(Unpublishable::Reserved);
     }
@@ -137,7 +142,7 @@ impl Beside {
         if let Some(known) = self.known.iter().rev().find(same) {
             return Ok(known.origin);
         }
-        check(topic, shared)?;
+        check(topic, dialect, shared)?;
         Ok(self.learn(topic, mandatory, dialect, shared))
     }
 

@@ -2,6 +2,7 @@
 //! end, noise. Each has cost some broker its memory or its life.
 
 use super::engine::Engine;
+use crate::dialect::Dialect;
 use crate::frame;
 use crate::tongue;
 use crate::{Mqtt, Settings};
@@ -110,6 +111,26 @@ fn filters_and_numbered_topics_are_bounded_in_bytes() {
         say(&mut engine, &format!("publish {} x alias={n}", long(n)));
     }
     assert!(engine.got.closed.is_some_and(|cause| cause.contains("0x97")));
+}
+
+#[test]
+fn no_topic_becomes_a_key_that_is_longer_than_a_log_can_say() {
+    let dialect = Dialect::RabbitMq { sparkplug: true };
+    let name = |size: usize| format!("spBv1.0/{}", "n".repeat(size - 8));
+    for (size, taken) in [(65_533, true), (65_534, false), (65_535, false)] {
+        let mut engine = running("v5", Settings { dialect, ..Settings::default() });
+        let mut packet = vec![0x32];
+        frame::put_number(&mut packet, 2 + size + 3);
+        packet.extend((size as u16).to_be_bytes());
+        packet.extend(name(size).bytes());
+        packet.extend([0, 7, 0]);
+        feed(engine.session.as_mut(), &packet, &mut engine.out);
+        let key = engine.out.commands.iter().find_map(|command| match command {
+            Command::Publish { run, .. } => Some(run.key(&run.items[0]).len()),
+            _ => None,
+        });
+        assert_eq!(key, taken.then_some(size + 2));
+    }
 }
 
 #[test]
