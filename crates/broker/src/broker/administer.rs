@@ -4,7 +4,7 @@
 use super::{Answered, Broker, orders};
 use crate::change::Change;
 use crate::dispatch::SessionState;
-use crate::id::{ExchangeId, QueueId, VhostId};
+use crate::id::{BerthId, ExchangeId, QueueId, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::record;
 use lockgate_model::{
@@ -137,6 +137,15 @@ impl Broker {
         let id = self.vhost_named(name)?;
         self.log_settled(journal);
         journal.append(record::kind::BEGIN, |_| {});
+        // Before the queues: then no queue need look for those who listen to it.
+        let v = self.ledger.vhosts.get(&id);
+        let mut berths: Vec<BerthId> = v.iter().flat_map(|v| v.berths.values().copied()).collect();
+        berths.sort_unstable();
+        for id in berths {
+            self.disarm_berth(id);
+            let logged = self.ledger.berths.get(&id).is_some_and(|b| b.logged);
+            self.change(&Change::BerthEnded { id }, logged, journal);
+        }
         let v = self.ledger.vhosts.get(&id);
         let mut queues: Vec<QueueId> = v.iter().flat_map(|v| v.queues.values().copied()).collect();
         queues.sort_unstable();

@@ -15,9 +15,9 @@ use super::recover::entry;
 use crate::change::Change;
 use crate::id::BerthId;
 use crate::journal::Journal;
-use crate::ledger::Berth;
+use crate::ledger::{Berth, Hearing};
 use crate::record::{self, MarkDeed, kind};
-use lockgate_model::{Consumer, Lasting, Name, Refusal, SessionId, Will};
+use lockgate_model::{Consumer, Interest, Lasting, Name, Refusal, Replay, SessionId, Will};
 
 /// A berth with its client there.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ impl Mooring {
 /// The first handle behind those that every berth has.
 const FIRST_SHARED: u32 = 2;
 
+/// Most berths that are seen to in one turn: a great many may have lost their clients at once,
+/// and others are to be served meanwhile.
+const TIDES_MAX: usize = 1000;
+
 impl Broker {
     /// The berth that a session has taken and not lost.
     fn berth_of(&self, session: SessionId) -> Option<BerthId> {
@@ -66,6 +70,13 @@ impl Broker {
         }
     }
 
+    /// Nothing of a berth is due any more: its client is back, or it ends.
+    pub(super) fn disarm_berth(&mut self, id: BerthId) {
+        if let Some(ms) = self.ledger.berths.get(&id).and_then(due) {
+            self.tides.remove(&(ms, id));
+        }
+    }
+
     /// Does what is due of berths whose clients are away.
     pub(super) fn turn_tides(
         &mut self,
@@ -73,11 +84,12 @@ impl Broker {
         out: &mut crate::journal::Effects,
     ) {
         let now = self.now.millis();
-        while let Some((ms, id)) = self.tides.first().copied()
-            && ms <= now
-        {
+        for _ in 0..TIDES_MAX {
+            let Some((_, id)) = self.tides.first().copied().filter(|(ms, _)| *ms <= now) else {
+                return;
+            };
             self.tides.pop_first();
-            // It may have been taken again, or have ended.
+            // One that was taken again, or has ended, is not looked for here.
             let Some(b) = self.ledger.berths.get(&id) else { continue };
             if end(b).is_some_and(|at| at <= now) {
                 self.end_berth(id, journal, out);
@@ -103,6 +115,12 @@ impl Broker {
             for interest in &b.interests {
                 made(&Change::Followed { id, interest: interest.clone() });
             }
+            if self.settles_idly(b) {
+                let interest = nothing();
+                let filter = interest.filter.clone();
+                made(&Change::Followed { id, interest });
+                made(&Change::Unfollowed { id, filter });
+            }
             if at.is_some() {
                 made(&Change::BerthLeft { id, at, lasting, will: b.will.is_some() });
             }
@@ -115,6 +133,29 @@ impl Broker {
                 }
             }
         }
+    }
+
+    /// Is a queue its settling one because of what it wanted before? Interests alone tell
+    /// which queue is what, also of those that have ended.
+    fn settles_idly(&self, b: &Berth) -> bool {
+        let q = self.ledger.queue_named(b.vhost, &b.settling);
+        q.is_some_and(|q| q.hearing == Some(Hearing::Settling(b.id)))
+            && !b.interests.iter().any(|i| b.queue_of(i) == &b.settling)
+    }
+}
+
+/// An interest that comes to the settling queue and matches no topic.
+fn nothing() -> Interest {
+    Interest {
+        filter: Name::default(),
+        pattern_at: 0,
+        group: None,
+        key: Default::default(),
+        level: 1,
+        not_own: false,
+        as_published: false,
+        replay: Replay::Never,
+        label: 0,
     }
 }
 

@@ -106,7 +106,7 @@ impl Broker {
             self.try_letters_again(queue);
             self.tend(queue, journal, out);
             if self.is_forsaken(queue, ms) {
-                self.drop_queue(queue, journal, out);
+                self.drop_under_berths(queue, journal, out);
             }
             self.arm(queue);
         }

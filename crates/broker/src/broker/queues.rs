@@ -180,7 +180,7 @@ impl Broker {
         if if_empty && messages > 0 {
             return Err(Refusal::NotEmpty { name: name.clone(), vhost });
         }
-        let after = self.drop_queue(id, journal, out);
+        let after = self.drop_under_berths(id, journal, out);
         Ok((Answer::Removed(messages), after))
     }
 

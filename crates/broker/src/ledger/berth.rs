@@ -50,10 +50,10 @@ pub struct Berth {
     pub will: Option<Box<Will>>,
     /// What the client wants to hear, by filter.
     pub interests: Vec<Interest>,
-    /// One of them is not matched by its key alone.
-    pub odd: bool,
-    /// One of them is not for what the client publishes itself.
-    pub deaf: bool,
+    /// So many of them are not matched by their keys alone.
+    pub odd: u32,
+    /// So many of them are not for what the client publishes itself.
+    pub deaf: u32,
     /// Marks that are open.
     pub marks: Option<Box<Marks>>,
     /// Since when its client is away, in milliseconds.
@@ -125,11 +125,22 @@ impl Berth {
         }
     }
 
-    fn look_again(&mut self) {
-        let own = |i: &&Interest| i.group.is_none();
-        self.odd = self.interests.iter().filter(own).any(|i| !topic::is_plain(i.pattern()));
-        self.deaf = self.interests.iter().any(|i| i.not_own);
+    /// Counts an interest that has come.
+    fn count(&mut self, i: &Interest) {
+        self.odd += u32::from(is_odd(i));
+        self.deaf += u32::from(i.not_own);
     }
+
+    /// Counts one no more that was counted.
+    fn discount(&mut self, i: &Interest) {
+        self.odd -= u32::from(is_odd(i));
+        self.deaf -= u32::from(i.not_own);
+    }
+}
+
+/// Does the key of an interest of a client's own match more than its pattern?
+fn is_odd(i: &Interest) -> bool {
+    i.group.is_none() && !topic::is_plain(i.pattern())
 }
 
 impl Ledger {
@@ -171,8 +182,8 @@ impl Ledger {
             caps: spec.caps,
             will: None,
             interests: Vec::new(),
-            odd: false,
-            deaf: false,
+            odd: 0,
+            deaf: 0,
             marks: None,
             away: None,
             logged: false,
@@ -198,10 +209,12 @@ impl Ledger {
 
     fn follow(&mut self, id: BerthId, interest: &Interest) {
         let Some(mut b) = self.berths.remove(&id) else { return };
+        b.count(interest);
         match b.interests.binary_search_by(|i| i.filter.cmp(&interest.filter)) {
             Ok(at) => {
-                let old = b.interests.remove(at);
-                b.interests.insert(at, interest.clone());
+                let Some(slot) = b.interests.get_mut(at) else { return };
+                let old = std::mem::replace(slot, interest.clone());
+                b.discount(&old);
                 // Only another queue makes a difference to where it is bound.
                 if b.queue_of(&old) != b.queue_of(interest) || old.key != interest.key {
                     self.untie(&b, &old);
@@ -217,7 +230,6 @@ impl Ledger {
                 self.tie(&b, interest);
             }
         }
-        b.look_again();
         self.berths.insert(id, b);
     }
 
@@ -225,8 +237,8 @@ impl Ledger {
         let Some(mut b) = self.berths.remove(&id) else { return };
         if let Ok(at) = b.interests.binary_search_by(|i| i.filter.cmp(filter)) {
             let old = b.interests.remove(at);
+            b.discount(&old);
             self.untie(&b, &old);
-            b.look_again();
         }
         self.berths.insert(id, b);
     }
@@ -282,10 +294,10 @@ impl Ledger {
                 let Some(mut b) = self.berths.remove(id) else { return };
                 // The passing queue goes with each connection, what it was for does not.
                 if matches!(hearing, Hearing::Settling(_)) {
-                    let mut interests = std::mem::take(&mut b.interests);
-                    interests.retain(|i| !lost(&b, i));
-                    b.interests = interests;
-                    b.look_again();
+                    let (lose, keep): (Vec<_>, Vec<_>) =
+                        std::mem::take(&mut b.interests).into_iter().partition(|i| lost(&b, i));
+                    lose.iter().for_each(|i| b.discount(i));
+                    b.interests = keep;
                 }
                 self.berths.insert(*id, b);
             }
@@ -293,6 +305,7 @@ impl Ledger {
             Hearing::Group { members: 0, .. } => {}
             Hearing::Group { .. } => {
                 let shares = |i: &Interest| i.group.as_ref() == Some(queue);
+                // Shared ones are neither odd nor deaf.
                 for b in self.berths.values_mut().filter(|b| b.vhost == vhost) {
                     b.interests.retain(|i| !shares(i));
                 }

@@ -128,7 +128,7 @@ fn a_client_without_a_lasting_berth_that_is_displaced_leaves_nothing() {
 }
 
 #[test]
-fn a_queue_that_is_deleted_takes_its_interests_along() {
+fn a_queue_that_is_deleted_takes_its_interests_along_and_then_the_berth() {
     for restart in [false, true] {
         let mut quay = Quay::new();
         let a = quay.lasting("a");
@@ -136,12 +136,16 @@ fn a_queue_that_is_deleted_takes_its_interests_along() {
         quay.follow(a, interest("y", 0));
         let (name, if_unused, if_empty) = ("a settling".into(), false, false);
         quay.house.ask(Request::DeleteQueue { name, if_unused, if_empty }).unwrap();
-        quay.lose(a);
+        assert_eq!(quay.house.broker.counts().interests, 1);
+        quay.publish(a, "y", "2", 1);
+        assert_eq!(quay.bodies(a), ["2"]);
         if restart {
             quay.restart(false);
+        } else {
+            quay.lose(a);
         }
         let (a, attached) = quay.attach(attachment("a", Lasting::Seconds(100)));
-        assert_eq!(attached.interests.len(), 1);
+        assert!(!attached.present && attached.interests.is_empty());
         assert!(quay.follow(a, interest("x", 1)).new);
         quay.publish(a, "x", "1", 1);
         assert_eq!(quay.bodies(a), ["1"]);

@@ -7,5 +7,6 @@ mod quay;
 mod coming;
 mod hearing;
 mod marks;
+mod seams;
 mod shares;
 mod wills;

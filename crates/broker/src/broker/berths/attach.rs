@@ -4,8 +4,9 @@
 use super::super::{Answered, Asker, Broker};
 use super::{FIRST_SHARED, Mooring};
 use crate::change::{BerthSpec, Change};
-use crate::id::{BerthId, VhostId};
+use crate::id::{BerthId, ExchangeId, VhostId};
 use crate::journal::{Effects, Journal};
+use crate::ledger::Queue;
 use lockgate_model::{
     Answer, Attached, Attachment, Event, Interest, Object, PASSING, Refusal, SETTLING, SessionId,
 };
@@ -29,7 +30,9 @@ impl Broker {
             name: wish.exchange.clone(),
             vhost: self.ledger.vhost_name(vhost),
         })?;
-        let known = self.come_back(vhost, &wish, journal, out);
+        let before = self.ledger.berth_named(vhost, &wish.client).is_some_and(|b| b.logged);
+        let known = self.come_back(vhost, &wish, exchange, journal, out);
+        self.clear_names(vhost, &wish, known.is_none(), journal, out);
         let id = known.unwrap_or_else(|| BerthId(self.ledger.fresh_id()));
         // What must not be forgotten: what waits, a will, a share in what others wait for.
         let logged = self.ledger.berths.get(&id).is_some_and(|b| b.logged)
@@ -56,8 +59,9 @@ impl Broker {
         let mooring = Mooring { session, in_flight_max, shared, next_handle };
         self.dispatch.moorings.insert(id, mooring);
         let attached = self.resume(session, id, known.is_some(), journal)?;
-        // Nobody need wait for what need not last.
-        let after = if wish.lasting.lasts() { after } else { 0 };
+        // Nobody need wait for what need not last, but for the end of what did.
+        let ended = before && known.is_none();
+        let after = if wish.lasting.lasts() || ended { after.max(self.marked) } else { 0 };
         Ok((Answer::Attached(Box::new(attached)), after))
     }
 
@@ -66,11 +70,14 @@ impl Broker {
         &mut self,
         vhost: VhostId,
         wish: &Attachment,
+        exchange: ExchangeId,
         journal: &mut impl Journal,
         out: &mut Effects,
     ) -> Option<BerthId> {
         let known = self.ledger.berth_named(vhost, &wish.client)?;
-        let (id, lasts) = (known.id, known.lasting.lasts());
+        // What it followed elsewhere it would never hear of again.
+        let (id, lasts) = (known.id, known.lasting.lasts() && known.exchange == exchange);
+        self.disarm_berth(id);
         let displaced = self.displace(id, journal, out);
         if wish.fresh || !lasts {
             self.end_berth(id, journal, out);
@@ -82,6 +89,27 @@ impl Broker {
             self.send_will(id, journal, out);
         }
         Some(id)
+    }
+
+    /// Queues of its names that are no berth's, as definitions of another broker bring them,
+    /// must not be in its way: none of what is done when delivered, and for who begins
+    /// anew none at all.
+    fn clear_names(
+        &mut self,
+        vhost: VhostId,
+        wish: &Attachment,
+        new: bool,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) {
+        let settling = Some(&wish.settling).filter(|_| new && wish.fresh);
+        for name in [Some(&wish.passing), settling].into_iter().flatten() {
+            let nobodys = |q: &&Queue| q.owner.is_none() && q.hearing.is_none();
+            let found = self.ledger.queue_named(vhost, name).filter(nobodys).map(|q| q.id);
+            if let Some(queue) = found {
+                self.drop_queue(queue, journal, out);
+            }
+        }
     }
 
     /// Whoever has the berth has it no longer. True if anybody had.

@@ -4,6 +4,7 @@ use super::super::Broker;
 use crate::change::Change;
 use crate::id::{BerthId, QueueId, VhostId};
 use crate::journal::{Effects, Journal};
+use crate::ledger::{Berth, Hearing};
 use lockgate_model::{Lasting, Name, Run, SessionId};
 use std::sync::Arc;
 
@@ -106,6 +107,47 @@ impl Broker {
         if grouped {
             self.end_group(journal);
         }
+    }
+
+    /// Deletes a queue that is not its berth's business to delete. A berth whose queue it was
+    /// has lost what its client relies on, and ends: who comes back must not believe that all
+    /// is as it was. One whose client is there ends with the connection.
+    pub(in super::super) fn drop_under_berths(
+        &mut self,
+        queue: QueueId,
+        journal: &mut impl Journal,
+        out: &mut Effects,
+    ) -> u64 {
+        let q = self.ledger.queues.get(&queue);
+        let whose = q.and_then(|q| Some((q.hearing.clone()?, q.vhost, q.spec.name.clone())));
+        let mut ids: Vec<BerthId> = match whose {
+            None | Some((Hearing::Passing(_) | Hearing::Group { members: 0, .. }, ..)) => {
+                Vec::new()
+            }
+            Some((Hearing::Settling(id), ..)) => vec![id],
+            Some((Hearing::Group { .. }, vhost, name)) => {
+                let shares = |b: &&Berth| {
+                    b.vhost == vhost && b.interests.iter().any(|i| i.group.as_ref() == Some(&name))
+                };
+                self.ledger.berths.values().filter(shares).map(|b| b.id).collect()
+            }
+        };
+        ids.sort_unstable();
+        let after = self.drop_queue(queue, journal, out);
+        for id in ids {
+            let Some(b) = self.ledger.berths.get(&id).filter(|b| b.lasting.lasts()) else {
+                continue;
+            };
+            if self.dispatch.moorings.contains_key(&id) {
+                let (lasting, will, logged) = (Lasting::Not, b.will.is_some(), b.logged);
+                let change = Change::BerthLeft { id, at: None, lasting, will };
+                self.change(&change, logged, journal);
+            } else {
+                self.disarm_berth(id);
+                self.end_berth(id, journal, out);
+            }
+        }
+        after
     }
 
     /// The log is replayed: nobody is there. Who was when the process ended is lost now, and

@@ -36,7 +36,7 @@ fn wants(ledger: &Ledger, hearing: &Hearing, name: &str, plain: bool) -> bool {
         Hearing::Passing(id) | Hearing::Settling(id) => {
             let settling = matches!(hearing, Hearing::Settling(_));
             let berth = ledger.berths.get(id);
-            berth.is_some_and(|b| (plain && !b.odd) || b.wants(name, settling, false))
+            berth.is_some_and(|b| (plain && b.odd == 0) || b.wants(name, settling, false))
         }
         Hearing::Group { pattern, .. } => {
             (plain && topic::is_plain(pattern)) || topic::matches(pattern, name)
@@ -58,7 +58,7 @@ pub fn keep_short(ledger: &Ledger, queues: &mut Vec<QueueId>, key: &[u8]) -> boo
 impl Broker {
     /// A client that does not want to hear itself is left out of what it publishes.
     pub(in super::super) fn spare(&self, id: BerthId, run: &Run, item: &Item, reach: &mut Reach) {
-        let Some(b) = self.ledger.berths.get(&id).filter(|b| b.deaf) else { return };
+        let Some(b) = self.ledger.berths.get(&id).filter(|b| b.deaf > 0) else { return };
         let Some(name) = run.topic(item).and_then(|name| std::str::from_utf8(name).ok()) else {
             return;
         };
