@@ -81,6 +81,7 @@ def python():
             ("paho", "paho_suite", MQTT),
             ("gmqtt", "gmqtt_suite", MQTT),
             ("aiomqtt", "aiomqtt_suite", MQTT),
+            ("reasons", "mqtt_reasons", MQTT),
             ("crossing", "crossing_suite", BOTH),
         )
     ]
