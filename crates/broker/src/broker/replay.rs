@@ -215,8 +215,9 @@ impl Broker {
         }
     }
 
-    /// How many copies a queue can be given, if what it was given before is taken.
-    fn room_for_replay(&mut self, target: QueueId, given: u64) -> Option<usize> {
+    /// How many copies a queue can be given, and bytes of them, if what it was given before is
+    /// taken.
+    fn room_for_replay(&mut self, target: QueueId, given: u64) -> Option<(usize, usize)> {
         let q = self.ledger.queues.get(&target)?;
         let desk = self.dispatch.desks.get_mut(&target)?;
         let upcoming = desk.upcoming(&q.line);
@@ -225,11 +226,13 @@ impl Broker {
             return None;
         }
         // Nothing that waits may be pushed out by what was there before it.
+        let bytes = q.rules.bytes_max.unwrap_or(u64::MAX).saturating_sub(desk.ready_bytes);
         let most = q.rules.length_max.unwrap_or(u64::MAX);
         let room = most.saturating_sub(self.waiting_messages(target));
-        match usize::try_from(room).unwrap_or(usize::MAX).min(PORTION_MAX) {
-            0 if upcoming.is_some() => None,
-            room => Some(room.max(1)),
+        let within = |n: u64, most: usize| usize::try_from(n).unwrap_or(usize::MAX).min(most);
+        match (within(room, PORTION_MAX), within(bytes, PORTION_BYTES)) {
+            (0, _) | (_, 0) if upcoming.is_some() => None,
+            (room, bytes) => Some((room.max(1), bytes)),
         }
     }
 
@@ -237,7 +240,7 @@ impl Broker {
     fn gather(
         &mut self,
         r: &mut Replaying,
-        room: usize,
+        (room, bytes): (usize, usize),
         left: &mut usize,
         out: &mut Effects,
     ) -> Portion {
@@ -250,7 +253,7 @@ impl Broker {
         let (mut slice, mut name): (Option<Slice>, _) = (None, String::new());
         let mut visited: SmallVec<[u64; BLOCKS_MAX]> = SmallVec::new();
         let stopped = loop {
-            if copies.len() >= room || copies.bytes() >= PORTION_BYTES {
+            if copies.len() >= room || (copies.bytes() >= bytes && !copies.is_empty()) {
                 break Portion::Over;
             }
             let Some(number) = r.next(retained) else { break Portion::Over };
@@ -275,6 +278,9 @@ impl Broker {
             }
             if let Some((run, item)) = slice.as_ref().and_then(|s| within(s, number)) {
                 let names = Names { mandatory: false, ..run.names(item) };
+                if !copies.is_empty() && copies.bytes() + item.size() > bytes {
+                    break Portion::Over;
+                }
                 let copy = Item { retain: Retain::Replayed, ..*item };
                 copies.push_like(copy, names, run.parts(item));
             }

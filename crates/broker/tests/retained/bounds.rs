@@ -213,3 +213,35 @@ fn what_is_hard_to_find_is_looked_for_in_turns() {
     }
     assert!(turns > 5, "{turns} turns");
 }
+
+/// A queue that may hold little is given so little at a time that nothing of it is dropped.
+#[test]
+fn what_is_told_does_not_push_itself_out() {
+    for level in [0, 1] {
+        let mut quay = Quay::new();
+        let a = quay.brief("a");
+        for n in 0..2_000 {
+            retain(&mut quay, a, &format!("x/{n}"), &"1".repeat(1_000), 1);
+        }
+        let caps = Caps { messages_max: 50, bytes_max: 9_000, passing_bytes_max: 9_000 };
+        let (b, _) = quay.attach(Attachment { caps, ..attachment("b", Lasting::Not) });
+        quay.follow(b, interest("x/+", level));
+        let mut count = 0;
+        loop {
+            let heard = quay.heard(b);
+            if heard.is_empty() {
+                break;
+            }
+            count += heard.len();
+            for h in heard.iter().filter(|h| h.lease.is_some()) {
+                // One after the other, as acknowledgements come.
+                let lease = h.lease.unwrap();
+                let from = heard.iter().filter(|o| o.lease == h.lease).position(|o| o == h);
+                let (from, outcome) = (from.unwrap() as u32, Outcome::Accept);
+                quay.send(b, Command::Settle { lease, from, count: 1, outcome });
+            }
+            quay.send(b, Command::Window(1 << 20));
+        }
+        assert_eq!((count, quay.house.broker.counts().dropped), (2_000, 0), "level {level}");
+    }
+}
