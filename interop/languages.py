@@ -27,6 +27,7 @@ class Suite(NamedTuple):
 
 
 MQTT = ("mqtt",)
+STOMP = ("stomp",)
 BOTH = ("amqp", "mqtt")
 
 
@@ -83,6 +84,7 @@ def python():
             ("aiomqtt", "aiomqtt_suite", MQTT),
             ("reasons", "mqtt_reasons", MQTT),
             ("crossing", "crossing_suite", BOTH),
+            ("stomp", "stomp_suite", STOMP),
         )
     ]
 
@@ -97,6 +99,7 @@ def node():
         Suite("node", ["node", "main.js"], folder),
         Suite("node/features", ["node", "features.js"], folder),
         Suite("node/mqtt", ["node", "mqtt.js"], folder, MQTT),
+        Suite("node/stomp", ["node", "stomp.js"], folder, STOMP),
     ]
 
 
@@ -105,7 +108,11 @@ def go():
     program = CACHE / "interop-go"
     CACHE.mkdir(exist_ok=True)
     _quietly(["go", "build", "-buildvcs=false", "-o", program, "."], folder)
-    return [Suite("go", [str(program)], folder), Suite("go/mqtt", [str(program), "mqtt"], folder, MQTT)]
+    return [
+        Suite("go", [str(program)], folder),
+        Suite("go/mqtt", [str(program), "mqtt"], folder, MQTT),
+        Suite("go/stomp", [str(program), "stomp"], folder, STOMP),
+    ]
 
 
 def java():
@@ -175,6 +182,18 @@ def browser():
     ]
 
 
+def perl():
+    if subprocess.run(["perl", "-MNet::Stomp", "-e", "1"], capture_output=True).returncode:
+        _packages({"Net::Stomp": "libnet-stomp-perl"})
+    return [Suite("perl", ["perl", "suite.pl"], HERE / "perl", STOMP)]
+
+
+def ruby():
+    if not shutil.which("ruby") or subprocess.run(["ruby", "-rstomp", "-e", "1"], capture_output=True).returncode:
+        _packages({"the stomp gem": "ruby-stomp"})
+    return [Suite("ruby", ["ruby", "suite.rb"], HERE / "ruby", STOMP)]
+
+
 def nodered():
     interpreter = _venv()
     folder = HERE / "nodered"
@@ -211,6 +230,8 @@ ALL = {
     "go": go,
     "rust": rust,
     "c": c,
+    "perl": perl,
+    "ruby": ruby,
     "browser": browser,
     "nodered": nodered,
     "definitions": definitions,

@@ -355,6 +355,10 @@ func restart() {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "stomp" {
+		stompSuite()
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == "mqtt" {
 		mqttSuite()
 		return
