@@ -86,7 +86,7 @@ impl Outbound {
             let Some(item) = run.items.get(at) else { return d.count };
             let way = match last {
                 Some((origin, way)) if origin == item.origin => way,
-                _ => self.way(d.consumer, run, item),
+                _ => self.way(d, run, item),
             };
             let outcome = match way {
                 Way::Open { level, as_published, salt, serial } => {
@@ -121,7 +121,8 @@ impl Outbound {
     }
 
     /// What becomes of messages of the topic of this one.
-    fn way(&mut self, handle: Consumer, run: &Run, item: &Item) -> Way {
+    fn way(&mut self, d: &Delivery, run: &Run, item: &Item) -> Way {
+        let handle = d.consumer;
         let Outbound { crossing, interests, terms, .. } = self;
         let Some(topic) = topic(crossing, terms.dialect, run, item) else { return Way::Nameless };
         // Who shares an interest that has ended leaves what still comes to the others.
@@ -132,6 +133,8 @@ impl Outbound {
             Some(level) => level,
             // A key matches by its own rules: that they were met is the broker's word.
             None if run.topic(item).is_none() => u8::from(handle != PASSING),
+            // What may have been begun is gone on with, whatever is wanted now [MQTT-3.10.4-3].
+            None if d.redelivered && handle == SETTLING => 2,
             None => return Way::Shut(Outcome::Accept),
         };
         let Heard { as_published, salt, serial, .. } = *heard;

@@ -75,6 +75,16 @@ fn what_nobody_hears_any_more_is_settled_and_not_sent() {
 }
 
 #[test]
+fn what_was_begun_for_an_interest_that_ended_is_gone_on_with_mqtt_3_10_4_3() {
+    let mut b = Bench::new(TERMS, &[interest("a", 1, 0)]);
+    let all = [0, 1, 2].map(|qos| Message::new("c", qos, "x"));
+    let again = Delivery { redelivered: true, ..settled(&all) };
+    assert_eq!(b.deliver(&again), ["c x", "c x q1 2 dup", "c x q2 3 dup", "! Accept 0+1"]);
+    assert_eq!(b.deliver(&settled(&all)), ["! Accept 0+3"]);
+    assert_eq!(b.deliver(&Delivery { redelivered: true, ..passing(&all) }), [""; 0]);
+}
+
+#[test]
 fn messages_of_other_protocols_have_the_topic_of_their_key() {
     let mut b = Bench::new(TERMS, &[interest("a/+", 1, 3)]);
     let keyed = |key: &str, qos| Message {
