@@ -161,6 +161,36 @@ fn who_makes_a_lasting_berth_end_is_told_when_that_is_safe() {
 }
 
 #[test]
+fn an_interest_that_is_refused_is_none() {
+    let mut quay = Quay::new();
+    let declared = spec("a settling", &[]);
+    quay.house.order(Order::DeclareQueue { vhost: "/".into(), spec: declared });
+    let other = quay.connect();
+    let alone = Request::Subscribe(Subscription {
+        queue: "a settling".into(),
+        consumer: Consumer(7),
+        tag: "t".into(),
+        settled: false,
+        exclusive: true,
+        limit: None,
+        arguments: Table::default(),
+    });
+    quay.ask(other, alone).unwrap();
+    let a = quay.lasting("a");
+    match quay.ask(a, Request::Follow(vec![interest("x", 1), interest("y", 0)])) {
+        Ok(Answer::Followed(all)) => {
+            assert!(matches!(all[..], [Err(Refusal::ExclusiveUse { .. }), Ok(_)]), "{all:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    quay.publish(a, "x", "1", 1);
+    assert_eq!(quay.bodies(other), [""; 0]);
+    quay.lose(a);
+    let (_, attached) = quay.attach(attachment("a", Lasting::Seconds(9)));
+    assert_eq!(attached.interests.len(), 1);
+}
+
+#[test]
 fn interests_that_are_looked_at_twice_come_again_and_go() {
     let mut quay = Quay::new();
     let (a, b) = (quay.lasting("a"), quay.brief("b"));

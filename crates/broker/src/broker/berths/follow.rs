@@ -60,8 +60,6 @@ impl Broker {
             (None, 0) => self.open_passing(session, id, journal)?,
             (None, _) => self.open_lasting(session, vhost, &settling, id, lasts, journal)?,
         };
-        let change = Change::Followed { id, interest: wish.clone() };
-        let after = self.change(&change, logged, journal).max(made);
         let consumer = match &wish.group {
             Some(group) => {
                 // Another level takes another kind of subscription.
@@ -73,6 +71,9 @@ impl Broker {
             None if wish.level > 0 => self.listen(session, id, &settling, SETTLING)?,
             None => self.listen(session, id, &name, PASSING)?,
         };
+        // Last, since somebody else may have the queue for itself.
+        let change = Change::Followed { id, interest: wish.clone() };
+        let after = self.change(&change, logged, journal).max(made);
         let after = if lasts { after } else { 0 };
         self.replay_to(id, &wish, old.as_ref(), after);
         Ok((Followed { new, consumer }, after))
