@@ -210,8 +210,9 @@ pub fn serve(mut broker: Broker, clean: bool, records: &[(u8, Bytes, Place)]) {
     let snapshot = broker.snapshot();
     let mut again = empty();
     again.apply_snapshot(&snapshot, &mut Memory::default()).expect("its own snapshot");
-    // An extent's share of its block's bytes is rounded: all else is the same.
-    assert_eq!(again.snapshot().len(), snapshot.len());
+    // An extent's share of its block's bytes is rounded, and where blocks end otherwise, less may
+    // have to be said of what is settled: all else is the same.
+    assert!(again.snapshot().len() <= snapshot.len());
     for (kind, body, place) in records {
         if matches!(*kind, kind::ENQUEUED | kind::MOVED) && record::run_of(*kind, body).is_ok() {
             let _ = broker.relocate(*kind, body, *place, &mut journal);

@@ -171,7 +171,7 @@ impl Broker {
         let q = self.ledger.queues.get_mut(&store).map(Box::as_mut);
         let Some(Queue { line, retained: Some(retained), .. }) = q else { return Ok(()) };
         for (topic, kept) in kept {
-            let end = kept.number.checked_add(1).filter(|end| *end <= line.next(0));
+            let end = kept.number.checked_add(1);
             if end.is_none_or(|end| line.live_within(kept.number, end) == 0) {
                 return Err(Malformed("retained entries that cannot be"));
             }
