@@ -1,4 +1,4 @@
-// A real browser: pages with MQTT.js and amqp-client.js that talk to each other and to a pika
+// A real browser: pages with MQTT.js, stompjs and amqp-client.js that talk to each other and to a pika
 // worker. Started as: node main.js PYTHON CHROMIUM, with pika in the one and headless the other.
 
 import { spawn } from 'node:child_process';
@@ -16,6 +16,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const files = {
   '/': ['text/html', 'page.html'],
   '/mqtt.min.js': ['text/javascript', 'node_modules/mqtt/dist/mqtt.min.js'],
+  '/stomp.umd.min.js': ['text/javascript', 'node_modules/@stomp/stompjs/bundles/stomp.umd.min.js'],
   '/amqp-websocket-client.mjs': ['text/javascript', 'node_modules/@cloudamqp/amqp-client/dist/amqp-websocket-client.mjs'],
 };
 
@@ -70,15 +71,26 @@ inPage('amqp-client.js asks a pika worker', ['HOW ARE YOU?'], async ({ ws: to, i
   return got.map(([, text]) => text);
 });
 
-inPage('mqtt.js and amqp-client.js chat', [['from AMQP'], ['from MQTT']], async ({ ws: to, id }) => {
-  const [one, other] = [await window.byMqtt(`${to}/ws`, 5), await window.byAmqp(`${to}/ws`)];
-  await one.client.subscribeAsync(`chat/${id}/mqtt`, { qos: 1 });
-  await other.channel.queueBind(other.name, 'amq.topic', `chat.${id}.amqp`);
-  await other.channel.basicPublish('amq.topic', `chat.${id}.mqtt`, 'from AMQP');
-  await one.client.publishAsync(`chat/${id}/amqp`, 'from MQTT', { qos: 1 });
-  await window.until(() => one.got.length + other.got.length === 2);
-  await Promise.all([one.client.endAsync(), other.client.close()]);
-  return [one, other].map(({ got }) => got.map(([, text]) => text));
+inPage('stompjs asks a pika worker', ['HOW ARE YOU?'], async ({ ws: to, id }) => {
+  const { client, got } = await window.byStomp(`${to}/stomp`, `/topic/browser.answer.${id}`);
+  client.publish({ destination: `/topic/browser.ask.${id}`, body: 'how are you?' });
+  await window.until(() => got.length === 1);
+  await client.deactivate();
+  return got.map(([, body]) => body);
+});
+
+const said = ['by AMQP', 'by MQTT', 'by STOMP'];
+inPage('mqtt.js, stompjs and amqp-client.js chat', [said, said, said], async ({ ws: to, id }) => {
+  const all = await Promise.all([window.byMqtt(`${to}/ws`, 5), window.byAmqp(`${to}/ws`), window.byStomp(`${to}/ws`, `/topic/chat.${id}`)]);
+  const [one, two, three] = all;
+  await one.client.subscribeAsync(`chat/${id}`, { qos: 1 });
+  await two.channel.queueBind(two.name, 'amq.topic', `chat.${id}`);
+  await one.client.publishAsync(`chat/${id}`, 'by MQTT', { qos: 1 });
+  await two.channel.basicPublish('amq.topic', `chat.${id}`, 'by AMQP');
+  three.client.publish({ destination: `/topic/chat.${id}`, body: 'by STOMP' });
+  await window.until(() => all.every(({ got }) => got.length === 3));
+  await Promise.all([one.client.endAsync(), two.client.close(), three.client.deactivate()]);
+  return all.map(({ got }) => got.map(([, text]) => text).sort());
 });
 
 inPage('a MiB through a page and a worker', [1 << 20, true], async ({ ws: to, id }) => {

@@ -1,7 +1,8 @@
-// WebSocket in Node: MQTT.js and amqp-client.js unchanged, and ws by hand for what they never do.
+// WebSocket in Node: MQTT.js, amqp-client.js and stompjs unchanged, and ws by hand for what they never do.
 
 import { connectAsync } from 'mqtt';
 import { AMQPWebSocketClient } from '@cloudamqp/amqp-client';
+import { Client as Stomp } from '@stomp/stompjs';
 import WebSocket from 'ws';
 import { expect, runAll, test, unique, waitUntil } from '../node/suite.js';
 
@@ -103,6 +104,67 @@ test('amqp-client.js, what is refused is refused as over TCP', () => amqp(async 
   const why = await channel.queueDeclare(unique(), { passive: true }).then(() => 'not', (error) => error.message);
   expect(/404/.test(why), true, why);
 }));
+
+function stomp(name, options, run) {
+  test(`stompjs, ${name}`, async () => {
+    const client = new Stomp({
+      brokerURL: at('/ws'), connectHeaders: { login: 'guest', passcode: 'guest' }, reconnectDelay: 0, ...options,
+    });
+    const trouble = [];
+    await new Promise((resolve, reject) => {
+      client.onConnect = resolve;
+      client.onStompError = (frame) => { trouble.push(frame.headers.message); reject(new Error(frame.headers.message)); };
+      client.onWebSocketError = reject;
+      client.activate();
+    });
+    const got = [];
+    const queue = `/queue/${unique('stomp')}`;
+    const subscribed = new Promise((resolve) => { client.watchForReceipt('subscribed', resolve); });
+    client.subscribe(queue, (message) => got.push(message), { receipt: 'subscribed', ack: 'auto', 'auto-delete': 'true', durable: 'false' });
+    await subscribed;
+    try {
+      await run(client, queue, got);
+      expect(trouble, []);
+    } finally {
+      await client.deactivate();
+    }
+  });
+}
+
+for (const version of ['1.0', '1.1', '1.2']) {
+  stomp(`STOMP ${version}`, { stompVersions: { versions: [version], protocolVersions: () => [`v${version.replace('.', '')}.stomp`], supportedVersions: () => version } }, async (client, queue, got) => {
+    client.publish({ destination: queue, body: 'gr\u00fcn' });
+    await waitUntil(() => got.length === 1, 'a message');
+    expect([got[0].body, client.connectedVersion], ['gr\u00fcn', version]);
+  });
+}
+
+stomp('bytes beside text', {}, async (client, queue, got) => {
+  const bytes = new Uint8Array([0xff, 0xfe, 0, 10]);
+  client.publish({ destination: queue, body: 'text' });
+  client.publish({ destination: queue, binaryBody: bytes });
+  client.publish({ destination: queue, body: 'more' });
+  await waitUntil(() => got.length === 3, 'three messages');
+  expect([got[0].body, [...got[1].binaryBody], got[2].body], ['text', [...bytes], 'more']);
+});
+
+stomp('a MiB in pieces of 8 KiB', { splitLargeFrames: true }, async (client, queue, got) => {
+  client.publish({ destination: queue, body: 'lockgate'.repeat(1 << 17) });
+  await waitUntil(() => got.length === 1, 'a message');
+  expect(got[0].body === 'lockgate'.repeat(1 << 17), true);
+});
+
+stomp('2,000 in messages of bytes', { forceBinaryWSFrames: true }, async (client, queue, got) => {
+  for (let n = 0; n < 2000; n += 1) client.publish({ destination: queue, body: `${n}` });
+  await waitUntil(() => got.length === 2000, 'all of them');
+  expect(got.every((message, place) => Number(message.body) === place), true, 'in order');
+});
+
+stomp('heart-beats', { heartbeatIncoming: 1000, heartbeatOutgoing: 1000 }, async (client, queue, got) => {
+  await new Promise((resolve) => { setTimeout(resolve, 3500); });
+  client.publish({ destination: queue, body: 'still here' });
+  await waitUntil(() => got.length === 1, 'a message');
+});
 
 // What a bare socket is told: the sub-protocol, or the status of a refusal.
 function opened(path, tokens, options) {

@@ -244,7 +244,7 @@ fn plain_http_is_told_what_is_spoken_here() {
     for to in [house.ws, house.auto] {
         let said = http(to, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(said.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{said}");
-        assert!(said.contains("Sub-protocols: amqp, mqtt, mqttv3.1"), "{said}");
+        assert!(said.contains("Sub-protocols: amqp, mqtt, mqttv3.1, v12.stomp"), "{said}");
         assert!(said.contains("Paths: /amqp, /ws/amqp, /mqtt, /ws/mqtt"), "{said}");
         let said = http(to, "GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(said.starts_with("HTTP/1.1 404 Not Found\r\n"), "{said}");
@@ -334,4 +334,57 @@ fn a_close_that_breaks_the_rules_is_answered_with_its_code() {
         assert_eq!(rest(&mut socket).await.1, Some(1002));
     });
     house.stands();
+}
+
+#[test]
+fn stomp_is_a_frame_a_message_in_the_kind_that_the_client_uses() {
+    let house = House::new(&[]);
+    run(async {
+        let mut socket = connect(house.ws, "/ws", "v12.stomp").await;
+        let connect = "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0";
+        socket.send(Message::text(connect)).await.unwrap();
+        let text = |message: Option<Result<Message, Error>>| match message {
+            Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
+            other => panic!("no text: {other:?}"),
+        };
+        assert!(text(socket.next().await).starts_with("CONNECTED\n"));
+        let subscribe = "SUBSCRIBE\nid:0\ndestination:/queue/ws\nreceipt:1\n\n\0";
+        // Cut as stompjs cuts what is long.
+        for part in [&subscribe[..20], &subscribe[20..]] {
+            socket.send(Message::text(part)).await.unwrap();
+        }
+        assert!(text(socket.next().await).starts_with("RECEIPT\n"));
+        let send = "SEND\ndestination:/queue/ws\n\n";
+        let large = "lockgate ".repeat(10_000);
+        let bodies = ["one", "two", large.as_str(), "gr\u{fc}n"];
+        let all: String = bodies.iter().map(|body| format!("{send}{body}\0\n")).collect();
+        socket.send(Message::text(all)).await.unwrap();
+        for body in bodies {
+            let got = text(socket.next().await);
+            assert!(got.starts_with("MESSAGE\n"), "{got:.40}");
+            let end = got.trim_end_matches('\n').strip_suffix(&format!("\n\n{body}\0"));
+            assert!(end.is_some(), "{got:.200}");
+        }
+        // What is no text comes in a message of bytes, whatever the client uses.
+        let bytes = [send.as_bytes(), b"\xff\xfe\0"].concat();
+        socket.send(Message::binary(bytes)).await.unwrap();
+        let heard = socket.next().await.unwrap().unwrap();
+        assert!(matches!(&heard, Message::Binary(got) if got.windows(2).any(|w| w == b"\xff\xfe")));
+        socket.send(Message::text("DISCONNECT\nreceipt:2\n\n\0")).await.unwrap();
+        assert!(text(socket.next().await).starts_with("RECEIPT\n"));
+        assert_eq!(rest(&mut socket).await.1, Some(1000));
+    });
+    house.stands();
+}
+
+#[test]
+fn a_shared_port_speaks_stomp_behind_line_ends() {
+    let house = House::new(&[]);
+    let mut tcp = TcpStream::connect(house.auto).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.write_all(b"\n\r\nCONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0")
+        .unwrap();
+    let mut said = [0; 10];
+    tcp.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"CONNECTED\n");
 }

@@ -60,6 +60,13 @@ pub struct Spot {
     large: usize,
 }
 
+impl Spot {
+    /// The spot behind `n` bytes that were appended there, none of them a body's.
+    pub fn behind(self, n: usize) -> Spot {
+        Spot { small: self.small + n, ..self }
+    }
+}
+
 /// A few bytes to be put between others that are in a buffer already.
 #[derive(Clone, Copy, Debug)]
 pub struct Insert {
@@ -81,7 +88,8 @@ impl Insert {
         Insert { at, bytes, len: len as u8 }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// What is put there.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 }
@@ -161,6 +169,22 @@ impl WriteBuffer {
         });
         let last = self.large.range(spot.large..).next_back().map_or(spot.small, |(at, _)| *at);
         large.chain(std::iter::once(&self.small[last..]))
+    }
+
+    /// Puts a head where `room` bytes were left for it behind `spot`. What stands behind is
+    /// moved if it takes more or less.
+    pub fn head(&mut self, spot: Spot, room: usize, head: &[u8]) {
+        let (from, to) = (spot.small + room, spot.small + head.len());
+        if from != to {
+            let end = self.small.len();
+            self.small.resize(end.max(end + to - from), 0);
+            self.small.copy_within(from..end, to);
+            self.small.truncate(end + to - from);
+            for (before, _) in self.large.range_mut(spot.large..) {
+                *before = *before + to - from;
+            }
+        }
+        self.small[spot.small..to].copy_from_slice(head);
     }
 
     /// Puts bytes between those appended since `spot`, in one pass from the end. The inserts
@@ -308,6 +332,24 @@ mod tests {
             assert_eq!(w.since(spot), expected.len());
             assert!(whole(&w, spot) == expected, "from {from}");
             assert!(w.take() == [all.clone(), expected].concat());
+        }
+    }
+
+    #[test]
+    fn a_head_takes_the_room_that_was_left_or_more_or_less() {
+        for room in [0, 2, 4, 10] {
+            for head in [&b""[..], b"ab", b"abcd", b"abcdefghij"] {
+                let (mut w, all) = filled();
+                let spot = w.spot();
+                w.small().extend(std::iter::repeat_n(b'?', room));
+                let large = Bytes::from(vec![7; COPY_MAX + 1]);
+                w.body(&large, &large);
+                w.small().extend_from_slice(b"and");
+                w.body(&large, &large);
+                w.head(spot, room, head);
+                assert_eq!(w.since(spot), head.len() + 3 + 2 * large.len());
+                assert!(w.take() == [&all[..], head, &large, b"and", &large].concat());
+            }
         }
     }
 

@@ -64,8 +64,26 @@ const fn protocol(text: &'static str) -> Broken {
     broken(CloseCode::Protocol, text)
 }
 
-/// The head that `bytes` begin with, if it is whole.
+/// A whole binary message that `bytes` begin with, in one frame of less than 64 KiB: its mask
+/// and its payload. What nearly all frames are is told at a glance, and nothing if it is
+/// anything else, right or wrong: `cut` has the rules.
 #[inline]
+pub(crate) fn whole(bytes: &[u8]) -> Option<([u8; 4], &[u8])> {
+    let (size, rest) = match bytes {
+        [0x82, size @ 0x80..=0xfd, rest @ ..] => (usize::from(size & 0x7f), rest),
+        [0x82, 0xfe, high, low, rest @ ..] => {
+            (usize::from(u16::from_be_bytes([*high, *low])), rest)
+        }
+        _ => return None,
+    };
+    if bytes[1] == 0xfe && size <= CONTROL_BYTES_MAX {
+        return None;
+    }
+    let (mask, rest) = rest.split_first_chunk::<4>()?;
+    Some((*mask, rest.get(..size)?))
+}
+
+/// The head that `bytes` begin with, if it is whole.
 pub(crate) fn cut(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     let mut cursor = Cursor::new(bytes);
     let parsed = FrameHeader::parse(&mut cursor);

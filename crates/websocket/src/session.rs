@@ -48,6 +48,8 @@ pub(crate) struct Connection {
     /// Bytes at the front of the next input that are done with, though they were not said to be.
     done: usize,
     let_in: bool,
+    /// Bytes of the last message's head: the next one's likely takes as many.
+    room: u8,
     /// Payload has come that the inner session has not seen yet.
     heard: bool,
 }
@@ -63,6 +65,7 @@ impl Connection {
             kind: None,
             done: 0,
             let_in: false,
+            room: 2,
             heard: false,
         }
     }
@@ -92,10 +95,11 @@ impl Connection {
 
     /// Has the inner session do something, and puts frames around what it says.
     fn inside(&mut self, out: &mut Output, act: impl FnOnce(&mut dyn Session, &mut Output)) {
-        let State::Inner(session, _) = &mut self.state else { return };
-        let spot = out.bytes.spot();
-        act(session.as_mut(), out);
-        self.wrap(spot, out);
+        let opened = self.open(out);
+        if let State::Inner(session, _) = &mut self.state {
+            act(session.as_mut(), out);
+        }
+        self.wrap(opened, out);
     }
 }
 
@@ -111,7 +115,9 @@ impl Session for Connection {
     }
 
     fn events(&mut self, events: &mut Vec<Event>, now: Time, out: &mut Output) {
-        self.inside(out, |session, out| session.events(events, now, out));
+        if matches!(self.state, State::Inner(..)) {
+            self.hand_on(events, now, out);
+        }
         events.clear();
     }
 

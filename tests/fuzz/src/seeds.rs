@@ -29,12 +29,31 @@ fn main() -> std::io::Result<()> {
     written += stomp(here)?;
     write(here, "session", "hello", b"\0AMQP\x00\x00\x09\x01")?;
     write(here, "session", "publish", &publish())?;
+    written += websocket(here)?;
     write(here, "scram", "rfc-7677", SCRAM)?;
     #[allow(clippy::print_stdout)] // what a command line tool is for
     {
         println!("{written} vectors");
     }
     Ok(())
+}
+
+/// A handshake, frames behind one, and what a shared port is told by.
+fn websocket(here: &Path) -> std::io::Result<usize> {
+    let request = b"\0\0\x07GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Protocol: echo\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x82\x81\0\0\0\0E";
+    let frames: [(&str, &[u8]); 5] = [
+        ("handshake", request),
+        ("text", b"\x01\0\x03\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"),
+        ("fragments", b"\x01\0\x01\x02\x81\0\0\0\0L\x89\x80\0\0\0\0\x80\x82\0\0\0\0?\x04"),
+        ("close", b"\x01\x01\x02\x82\xfe\0\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe8"),
+        ("shared", b"\x02\0\x01Echo?L\x04"),
+    ];
+    for (name, bytes) in &frames {
+        write(here, "websocket", name, bytes)?;
+    }
+    Ok(frames.len())
 }
 
 /// RFC 7677, 3.

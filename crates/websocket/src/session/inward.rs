@@ -60,9 +60,13 @@ impl Connection {
         }
         let mut at = from + std::mem::take(&mut self.done);
         let need = loop {
+            let bytes = &input[at..];
             let step = match self.reader.left {
-                0 => self.begin(&input[at..], now, out),
-                _ => self.payload(&input[at..]),
+                0 => match self.at_once(bytes) {
+                    0 => self.begin(bytes, now, out),
+                    n => Ok(Step::Took(n)),
+                },
+                _ => self.payload(bytes),
             };
             match step {
                 Ok(Step::Took(0)) => break 0,
@@ -98,6 +102,26 @@ impl Connection {
             State::Inner(session, _) => !session.wants_input() && self.plain.len() > 0,
             _ => false,
         }
+    }
+
+    /// Takes a whole message of somebody who was let in, whose conversation is known, if that
+    /// is what comes: the way of nearly all messages. Returns the bytes of its frame.
+    #[inline]
+    fn at_once(&mut self, bytes: &[u8]) -> usize {
+        if !self.let_in || self.reader.message.is_some() {
+            return 0;
+        }
+        let Some((mask, payload)) = frame::whole(bytes) else { return 0 };
+        if payload.len() as u64 > self.shared.settings.message_max {
+            return 0;
+        }
+        let used = 6 + payload.len() + if payload.len() > frame::CONTROL_BYTES_MAX { 2 } else { 0 };
+        self.kind = Some(Kind::Binary);
+        if !payload.is_empty() {
+            self.plain.append(payload, mask, 0, bytes.len() - used);
+            self.heard = true;
+        }
+        used
     }
 
     /// A frame's head, and all of it if it is a control frame.
@@ -255,17 +279,17 @@ impl Connection {
     pub(super) fn feed(&mut self, now: Time, out: &mut Output) {
         let most = self.held_max();
         loop {
-            let State::Inner(session, _) = &mut self.state else { return };
-            if !session.wants_input() {
+            if !matches!(&self.state, State::Inner(session, _) if session.wants_input()) {
                 return;
             }
             let Some(bytes) = self.plain.enough() else { return };
             self.heard = false;
-            let spot = out.bytes.spot();
+            let opened = self.open(out);
+            let State::Inner(session, _) = &mut self.state else { return };
             let received = session.receive(&bytes, now, out);
             let wants_more = session.wants_input();
             let fits = self.plain.left(bytes, received, wants_more, most);
-            self.wrap(spot, out);
+            self.wrap(opened, out);
             if !fits && !matches!(self.state, State::Over) {
                 self.fail(broken(CloseCode::Size, "a packet larger than may be held for it"), out);
             }

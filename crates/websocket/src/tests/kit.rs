@@ -115,12 +115,15 @@ impl Session for Lines {
         Received { used, need: 0 }
     }
 
-    fn events(&mut self, events: &mut Vec<Event>, _now: Time, out: &mut Output) {
+    fn events(&mut self, events: &mut Vec<Event>, now: Time, out: &mut Output) {
         for event in events.drain(..) {
             match event {
                 Event::Answer { .. } => {
                     self.awaits = false;
                     say(out, b"answered");
+                }
+                Event::Deliver(delivery) => {
+                    self.line(&format!("big {}", delivery.cost), now, out);
                 }
                 Event::Expelled { .. } => self.close(Cause::Stopped, 0, out),
                 _ => say(out, b"told"),

@@ -3,7 +3,7 @@
 use super::kit::{BINARY, CLOSE, Driver, PING, PONG, TEXT, frame};
 use bytes::Bytes;
 use lockgate_front::{Cause, Verdict};
-use lockgate_model::{Event, Time};
+use lockgate_model::{Consumer, Delivery, Event, Lane, Stamp, Time};
 use std::time::Duration;
 
 fn open() -> Driver {
@@ -126,6 +126,40 @@ fn events_come_through_and_what_they_make_it_say_is_framed() {
 }
 
 #[test]
+fn deliveries_share_a_message_of_a_fair_size_and_what_is_none_stays_together() {
+    let deliver = |cost| {
+        Event::Deliver(Delivery {
+            lane: Lane(0),
+            consumer: Consumer(0),
+            run: Default::default(),
+            first: 0,
+            step: 1,
+            count: 1,
+            number: 0,
+            lease: None,
+            redelivered: false,
+            stamp: Stamp::None,
+            cost,
+        })
+    };
+    let mut driver = open();
+    let (large, small) = (20_000, 100);
+    let costs = [large, large, small, large, large, large];
+    let mut events = vec![Event::Pause];
+    events.extend(costs.map(deliver));
+    events.extend([Event::Resume, Event::Pause]);
+    driver.session.events(&mut events, driver.now, &mut driver.out);
+    assert!(events.is_empty());
+    driver.collect();
+    let told = "told\n".len();
+    let of = |cost: u64| format!("big {cost}\n").len() + cost as usize;
+    let sizes: Vec<usize> = driver.frames().into_iter().map(|(_, payload)| payload.len()).collect();
+    let first = told + 2 * of(large);
+    assert_eq!(sizes, [first, of(small) + 2 * of(large), of(large) + 2 * told]);
+    assert_eq!(driver.out.delivered, costs.iter().sum::<u64>());
+}
+
+#[test]
 fn time_comes_through_and_a_packet_on_its_way_is_no_silence() {
     let wake = Time(0) + Duration::from_secs(5);
     let tick = |driver: &mut Driver| {
@@ -178,12 +212,14 @@ fn what_is_no_text_is_not_said_in_text_and_the_rest_is() {
 #[test]
 fn packets_share_a_message_up_to_a_size_and_none_is_cut() {
     let mut driver = open();
-    let mut lines = "echo 123456789\n".repeat(3_000);
+    driver.read(&frame(BINARY, b"HELLO guest\n"));
+    driver.said.clear();
+    let mut lines = "echo 123456789\n".repeat(10_000);
     lines += "big 50000\n";
     lines += &"echo 123456789\n".repeat(10);
     driver.read(&frame(BINARY, lines.as_bytes()));
     let sizes: Vec<usize> = driver.frames().into_iter().map(|(_, payload)| payload.len()).collect();
-    assert_eq!(sizes, [16_380, 13_620, 50_010, 100]);
+    assert_eq!(sizes, [32_760, 32_760, 32_760, 1_720, 50_010, 100]);
 }
 
 #[test]
