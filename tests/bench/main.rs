@@ -2,6 +2,7 @@
 //! loopback, and one table. It judges nothing and never fails for being slow; see README.md.
 
 mod load;
+mod mqtt;
 mod queues;
 mod report;
 mod waiting;

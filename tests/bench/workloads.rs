@@ -4,7 +4,7 @@ use crate::load::{
     Acks, Block, Ear, Flow, Limits, connect, connect_confirmed, pace, publication, receive, send,
 };
 use crate::report::{Row, Sample, percentile};
-use crate::{Bench, Peer, queues, waiting};
+use crate::{Bench, Peer, mqtt, queues, waiting};
 use lockgate_tests::Wire;
 use lockgate_tests::wire::{NO_TABLE, PERSISTENT, long, method, short};
 use std::io::{self, Error};
@@ -44,6 +44,7 @@ pub const ALL: &[(&str, fn(&Bench) -> io::Result<Vec<Row>>)] = &[
     ("groups", queues::groups),
     ("quorum", queues::quorum),
     ("letters", queues::letters),
+    ("mqtt", mqtt::levels),
 ];
 
 /// A queue that is empty and new; the one before is gone with its bindings.

@@ -269,6 +269,12 @@ impl Packets {
         self.send(&packet(which << 4 | flags, &[&id.to_be_bytes()]))
     }
 
+    /// The socket itself, for who reads and writes more than packet by packet.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.unread.is_empty(), "nothing is lost: {:?}", self.unread);
+        self.stream
+    }
+
     /// Reads whatever comes until the socket ends.
     pub fn rest(&mut self) -> io::Result<Vec<Packet>> {
         let mut all = Vec::new();
