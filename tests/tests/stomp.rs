@@ -1,12 +1,15 @@
 //! STOMP over real sockets: alone, and beside AMQP on the same queues.
 
 use crate::client::{Client, next, soon};
+use crate::mqtt_client::Five;
 use amqprs::channel::{
     BasicConsumeArguments, BasicPublishArguments, QueueBindArguments, QueueDeclareArguments,
 };
 use amqprs::{BasicProperties, FieldTable, FieldValue};
 use lockgate_tests::stomp::{Frame, Stomp, frame};
 use lockgate_tests::{Broker, Options};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::PublishProperties;
 
 fn bodies(frames: &[Frame]) -> Vec<&[u8]> {
     frames.iter().map(|f| f.body.as_slice()).collect()
@@ -316,4 +319,65 @@ fn by_the_rules_of_activemq() {
     two.say("SEND", &[("destination", question.get("reply-to"))], b"answer");
     let answer = one.told();
     assert_eq!((answer.get("subscription"), &*answer.body), ("t", &b"answer"[..]));
+}
+
+/// A device asks and STOMP answers; STOMP asks and a device answers.
+// The socket is waited for without yielding, so the other client needs a thread of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_and_answers_between_stomp_and_mqtt() {
+    let broker = Broker::start(Options::default());
+    let mut device = Five::new(&broker, "device").await;
+    device.subscribe("answers/device", QoS::AtLeastOnce).await;
+    device.subscribe("ask/device", QoS::AtLeastOnce).await;
+    let mut stomp = Stomp::connect(broker.stomp);
+    stomp.done("SUBSCRIBE", &[("id", "1"), ("destination", "/topic/ask.stomp")], b"");
+    let said = PublishProperties {
+        content_type: Some("text/plain".into()),
+        correlation_data: Some("7".into()),
+        response_topic: Some("answers/device".into()),
+        user_properties: vec![("line".into(), "a:b".into())],
+        ..PublishProperties::default()
+    };
+    device.publish("ask/stomp", QoS::AtLeastOnce, b"question", said).await;
+    let question = stomp.told();
+    assert_eq!(
+        (question.get("destination"), &*question.body),
+        ("/topic/ask.stomp", &b"question"[..])
+    );
+    assert_eq!(
+        (question.get("reply-to"), question.get("correlation-id")),
+        ("/topic/answers.device", "7")
+    );
+    assert_eq!((question.get("content-type"), question.get("line")), ("text/plain", "a\\cb"));
+    assert_eq!(question.get("persistent"), "true");
+    let answer = [
+        ("destination", question.get("reply-to")),
+        ("correlation-id", question.get("correlation-id")),
+        ("persistent", "true"),
+        ("place", "here"),
+    ];
+    stomp.done("SEND", &answer, b"\0answer");
+    let got = device.message().await;
+    assert_eq!((&*got.topic, &*got.payload), (&b"answers/device"[..], &b"\0answer"[..]));
+    assert_eq!(got.qos, QoS::AtLeastOnce);
+    let p = got.properties.expect("properties");
+    assert_eq!(p.correlation_data.as_deref(), Some(&b"7"[..]));
+    assert!(p.user_properties.contains(&("place".into(), "here".into())), "{p:?}");
+    // And the other way round.
+    stomp.done("SUBSCRIBE", &[("id", "2"), ("destination", "/topic/answers.stomp")], b"");
+    let ask = [
+        ("destination", "/topic/ask.device"),
+        ("reply-to", "/topic/answers.stomp"),
+        ("correlation-id", "8"),
+        ("expiration", "60000"),
+    ];
+    stomp.done("SEND", &ask, b"question");
+    let p = device.message().await.properties.expect("properties");
+    assert_eq!(p.response_topic.as_deref(), Some("answers/stomp"));
+    assert!(p.message_expiry_interval.is_some_and(|left| (50..=60).contains(&left)), "{p:?}");
+    let said = PublishProperties { correlation_data: p.correlation_data, ..Default::default() };
+    device.publish("answers/stomp", QoS::AtMostOnce, b"answer", said).await;
+    let got = stomp.told();
+    assert_eq!((got.get("subscription"), got.get("correlation-id")), ("2", "8"));
+    assert_eq!((&*got.body, got.get("persistent")), (&b"answer"[..], ""));
 }

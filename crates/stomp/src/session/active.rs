@@ -110,12 +110,12 @@ impl Connection {
                 Destination::TempQueue(called) => match self.replies.get(&*called) {
                     Some(name) => Target { exchange: None, key: name.to_string().into() },
                     None => {
-                        self.active_temp_queue(&called, out);
+                        self.active_temp_queue(&called, out)?;
                         return Ok(None);
                     }
                 },
                 Destination::TempTopic(called) => {
-                    let key = self.active_temp_topic(&called).into();
+                    let key = self.active_temp_topic(&called)?.into();
                     Target { exchange: Some(self.settings.topic_exchange.clone()), key }
                 }
                 Destination::Topic(key) if active::is_pattern(&key) => {
@@ -147,12 +147,12 @@ impl Connection {
             Some(Destination::TempQueue(called)) => match self.replies.get(&*called) {
                 Some(name) => Some(Some(ReplyTo::Queue(name.clone()))),
                 None => {
-                    self.active_temp_queue(&called, out);
+                    self.active_temp_queue(&called, out)?;
                     None
                 }
             },
             Some(Destination::TempTopic(called)) => {
-                Some(Some(ReplyTo::Topic(self.active_temp_topic(&called))))
+                Some(Some(ReplyTo::Topic(self.active_temp_topic(&called)?)))
             }
             Some(Destination::Topic(key)) => Some(Some(ReplyTo::Topic(key.into_owned()))),
             Some(Destination::Queue(name) | Destination::ReplyQueue(name)) => {
@@ -182,23 +182,36 @@ impl Connection {
         })
     }
 
+    /// A connection has no more of temporary destinations than of subscriptions.
+    fn room_for_temp(&self) -> Result<(), Fault> {
+        let max = self.settings.subscriptions_max;
+        if self.replies.len() + self.active.topics.len() < max {
+            return Ok(());
+        }
+        let text = format!("A connection may have {max}\n");
+        Err(Fault::new("Too many temporary destinations", text))
+    }
+
     /// Makes a queue of this connection alone.
-    fn active_temp_queue(&mut self, called: &str, out: &mut Output) {
+    fn active_temp_queue(&mut self, called: &str, out: &mut Output) -> Result<(), Fault> {
+        self.room_for_temp()?;
         let mut spec = QueueSpec::nameless(false);
         spec.exclusive = true;
         let left = [Request::DeclareQueue(spec)].into();
         let outcome = Outcome::Replies { called: called.into(), name: Name::default() };
         self.walk(Steps { left, receipt: None, outcome }, out);
+        Ok(())
     }
 
     /// The key of a temporary topic.
-    fn active_temp_topic(&mut self, called: &str) -> String {
+    fn active_temp_topic(&mut self, called: &str) -> Result<String, Fault> {
         if let Some(key) = self.active.topics.get(called) {
-            return key.clone();
+            return Ok(key.clone());
         }
+        self.room_for_temp()?;
         let key = format!("{}{}", active::TEMP_TOPIC, self.draw("topic"));
         self.active.topics.insert(called.into(), key.clone());
-        key
+        Ok(key)
     }
 
     /// What a SUBSCRIBE wishes; none while something must be answered first.
@@ -231,12 +244,12 @@ impl Connection {
             Destination::TempQueue(called) => match self.replies.get(&*called) {
                 Some(name) => (name.clone(), VecDeque::new(), PREFETCH_QUEUE),
                 None => {
-                    self.active_temp_queue(&called, out);
+                    self.active_temp_queue(&called, out)?;
                     return Ok(None);
                 }
             },
             Destination::TempTopic(called) => {
-                let key = self.active_temp_topic(&called);
+                let key = self.active_temp_topic(&called)?;
                 let (queue, left) = self.active_topic(None, key)?;
                 (queue, left, PREFETCH_TOPIC)
             }
