@@ -4,9 +4,6 @@ use lockgate_model::Event;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// An idle session keeps memory for so many events.
-const KEEP_MAX: usize = 4;
-
 /// Events for one session.
 #[derive(Debug, Default)]
 pub struct Outbox(Mutex<Inner>);
@@ -38,9 +35,12 @@ impl Outbox {
     pub fn poll(&self, cx: &mut Context<'_>, into: &mut Vec<Event>) -> Poll<()> {
         let mut inner = self.lock();
         if inner.events.is_empty() {
-            // What a burst took is given back when the session falls idle.
-            if inner.events.capacity() > KEEP_MAX {
-                inner.events = Vec::new();
+            // An idle session keeps no memory: whoever asks may have use for it.
+            if inner.events.capacity() > 0 {
+                let room = std::mem::take(&mut inner.events);
+                if into.capacity() == 0 {
+                    *into = room;
+                }
             }
             match &inner.waker {
                 Some(w) if w.will_wake(cx.waker()) => {}
@@ -54,5 +54,27 @@ impl Outbox {
             into.append(&mut inner.events);
         }
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_heard_all_keeps_no_memory_for_more() {
+        let outbox = Outbox::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut told = vec![Event::Pause, Event::Resume];
+        assert!(outbox.put(&mut told).is_none());
+        assert_eq!(told.capacity(), 0, "what was told went as it was");
+        let mut heard = Vec::with_capacity(8);
+        assert!(outbox.poll(&mut cx, &mut heard).is_ready());
+        assert_eq!(heard.len(), 2);
+        heard = Vec::new();
+        assert!(outbox.poll(&mut cx, &mut heard).is_pending());
+        assert_eq!(heard.capacity(), 8, "whoever asks has use for it");
+        assert_eq!(outbox.lock().events.capacity(), 0);
+        assert!(outbox.put(&mut vec![Event::Pause]).is_some(), "somebody waits");
     }
 }

@@ -52,6 +52,11 @@ pub struct Desks {
     pub shelver: Arc<Desk>,
 }
 
+/// So much memory for stages is kept from turn to turn: as many as one turn mostly needs, and
+/// none that a burst has made large.
+const SPARES_MAX: usize = 64;
+const SPARE_EVENTS_MAX: usize = 64;
+
 /// One session's place here.
 struct Place {
     outbox: Arc<Outbox>,
@@ -87,6 +92,8 @@ pub struct State<D: Disk> {
     places: HashMap<SessionId, Place>,
     /// Sessions with something on the stage.
     touched: Vec<SessionId>,
+    /// Memory for stages: idle sessions have none.
+    spare: Vec<Vec<Event>>,
     effects: Effects,
     /// A session asked for something since the last tick.
     busy: bool,
@@ -148,6 +155,7 @@ impl<D: Disk> State<D> {
             discards: VecDeque::new(),
             places: HashMap::new(),
             touched: Vec::new(),
+            spare: Vec::new(),
             effects: Effects::default(),
             busy: false,
         }
@@ -345,6 +353,7 @@ impl<D: Disk> State<D> {
         if let Some(place) = self.places.get_mut(&session) {
             if place.stage.is_empty() {
                 self.touched.push(session);
+                place.stage = self.spare.pop().unwrap_or_default();
             }
             place.stage.push(event);
         }
@@ -354,6 +363,10 @@ impl<D: Disk> State<D> {
         for session in self.touched.drain(..) {
             let Some(place) = self.places.get_mut(&session) else { continue };
             let waker = place.outbox.put(&mut place.stage);
+            let room = std::mem::take(&mut place.stage);
+            if (1..=SPARE_EVENTS_MAX).contains(&room.capacity()) && self.spare.len() < SPARES_MAX {
+                self.spare.push(room);
+            }
             if current != Some(session) {
                 wake.extend(waker);
             }

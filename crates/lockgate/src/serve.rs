@@ -22,6 +22,7 @@ use tracing::{info, warn};
 /// Serves until it is told to stop.
 pub fn serve(loaded: &Loaded) -> Result<(), Fault> {
     let config = &loaded.config;
+    memory::use_small_pages();
     logs::start(&config.logging);
     loaded.notes.iter().for_each(|note| warn!("{note}"));
     let files = lockgate_net::raise_open_files_max();

@@ -94,7 +94,7 @@ pub(crate) struct Connection {
     beside: Beside,
     outbound: Outbound,
     /// Bytes of the filters of all its interests.
-    filter_bytes: usize,
+    filter_bytes: u32,
     seed: u64,
 }
 
@@ -404,6 +404,6 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         // Beside it: the engine's part, the driver's, and a task.
-        assert!(size_of::<Connection>() <= 1024, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 640, "{} bytes", size_of::<Connection>());
     }
 }

@@ -105,7 +105,7 @@ impl Broker {
     fn within(&mut self, vhost: &Name, ask: impl FnOnce(&mut Broker) -> Answered) -> Done {
         let mut state = SessionState::new();
         state.vhost = Some(self.vhost_named(vhost)?);
-        self.dispatch.sessions.insert(ADMINISTRATOR, state);
+        self.dispatch.sessions.insert(ADMINISTRATOR, Box::new(state));
         let answered = ask(self);
         self.dispatch.sessions.remove(&ADMINISTRATOR);
         answered.map(|(_, after)| after)

@@ -65,14 +65,14 @@ impl Broker {
 
     /// Looks at a berth when something of it is due.
     fn arm_berth(&mut self, id: BerthId) {
-        if let Some(ms) = self.ledger.berths.get(&id).and_then(due) {
+        if let Some(ms) = self.ledger.berths.get(&id).and_then(|b| due(b)) {
             self.tides.insert((ms, id));
         }
     }
 
     /// Nothing of a berth is due any more: its client is back, or it ends.
     pub(super) fn disarm_berth(&mut self, id: BerthId) {
-        if let Some(ms) = self.ledger.berths.get(&id).and_then(due) {
+        if let Some(ms) = self.ledger.berths.get(&id).and_then(|b| due(b)) {
             self.tides.remove(&(ms, id));
         }
     }
@@ -104,7 +104,7 @@ impl Broker {
 impl Broker {
     /// The berths that are in the log, for a snapshot.
     pub(super) fn hold_berths(&self, out: &mut Vec<u8>) {
-        let mut all: Vec<&Berth> = self.ledger.berths.values().filter(|b| b.logged).collect();
+        let mut all: Vec<_> = self.ledger.berths.values().filter(|b| b.logged).collect();
         all.sort_unstable_by_key(|b| b.id);
         for b in all {
             let mut made = |change: &Change| {

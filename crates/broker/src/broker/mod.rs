@@ -214,7 +214,7 @@ impl Broker {
 
     /// A session begins.
     pub fn connect(&mut self, session: SessionId) {
-        self.dispatch.sessions.insert(session, SessionState::new());
+        self.dispatch.sessions.insert(session, Box::new(SessionState::new()));
     }
 
     /// Does one command of a session.

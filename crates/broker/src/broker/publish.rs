@@ -230,7 +230,7 @@ impl Broker {
         let next = q.line.next(q.rules.rank(run.items[from].priority));
         let through = self.dispatch.desks.get(&queue).is_some_and(|d| {
             q.rules.kind == Kind::Classic
-                && !matches!(q.known, Some(Known::Window(_)))
+                && !matches!(q.known.as_deref(), Some(Known::Window(_)))
                 && d.groups.is_none()
                 && d.is_idle(&q.line, next)
                 && !d.ring.is_empty()

@@ -191,7 +191,7 @@ impl Walk<'_> {
         reach: &mut Reach,
     ) {
         queues.retain(|id| {
-            let known = self.ledger.queues.get(id).and_then(|q| q.known.as_ref());
+            let known = self.ledger.queues.get(id).and_then(|q| q.known.as_deref());
             let Some(known) = known else { return true };
             reach.lasting = false;
             let label = known.rules().label(message.head);

@@ -71,7 +71,7 @@ impl Broker {
             }
             Record::Marked { holder, marks } => self.restore_marks(holder, &marks),
             Record::Rolled { queue, ids } => {
-                let known = self.ledger.queues.get_mut(&queue).and_then(|q| q.known.as_mut());
+                let known = self.ledger.queues.get_mut(&queue).and_then(|q| q.known.as_deref_mut());
                 if let Some(Known::Roll(_, roll)) = known {
                     ids.iter().for_each(|(digest, number)| roll.note(*digest, *number));
                 }

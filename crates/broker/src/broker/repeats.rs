@@ -54,7 +54,7 @@ impl Broker {
         logged: Option<u64>,
     ) {
         let now = self.now.millis();
-        let known = self.ledger.queues.get_mut(&queue).and_then(|q| q.known.as_mut());
+        let known = self.ledger.queues.get_mut(&queue).and_then(|q| q.known.as_deref_mut());
         let Some(known) = known else { return };
         for (number, item) in (first..).zip(&run.items[from..to]) {
             if let Some(label) = known.rules().label(run.head(item)) {
@@ -72,7 +72,7 @@ impl Broker {
         body: &[u8],
     ) -> Result<(), Malformed> {
         for (queue, first) in targets {
-            let known = self.ledger.queues.get_mut(queue).and_then(|q| q.known.as_mut());
+            let known = self.ledger.queues.get_mut(queue).and_then(|q| q.known.as_deref_mut());
             let Some(known) = known else { continue };
             for (number, head) in (*first..).zip(record::heads(body)?) {
                 if let Some(label) = known.rules().label(head) {
@@ -86,7 +86,7 @@ impl Broker {
     /// Replay: what an exchange, or a queue, has seen.
     pub(super) fn restore_marks(&mut self, holder: u32, marks: &[(Digest, u64)]) {
         let x = self.ledger.exchanges.get_mut(&ExchangeId(holder)).and_then(|x| x.window.as_mut());
-        let q = self.ledger.queues.get_mut(&QueueId(holder)).and_then(|q| q.known.as_mut());
+        let q = self.ledger.queues.get_mut(&QueueId(holder)).and_then(|q| q.known.as_deref_mut());
         let of_queue = q.and_then(|k| if let Known::Window(w) = k { Some(w) } else { None });
         let Some(window) = x.or(of_queue) else { return };
         marks.iter().for_each(|(digest, until)| window.mark(*digest, *until, true));
@@ -97,7 +97,7 @@ impl Broker {
         let exchanges = self.ledger.exchanges.values().filter(|x| x.spec.durable);
         let of_exchanges = exchanges.filter_map(|x| Some((x.id.0, x.window.as_ref()?)));
         let of_queues = self.ledger.queues.values().filter(|q| q.is_logged());
-        let of_queues = of_queues.filter_map(|q| match q.known.as_ref()? {
+        let of_queues = of_queues.filter_map(|q| match q.known.as_deref()? {
             Known::Window(window) => Some((q.id.0, window)),
             Known::Roll(..) => None,
         });
@@ -112,7 +112,7 @@ impl Broker {
         }
         let rolls = self.ledger.queues.values().filter(|q| q.is_logged());
         let mut rolls: Vec<_> = rolls
-            .filter_map(|q| match q.known.as_ref()? {
+            .filter_map(|q| match q.known.as_deref()? {
                 Known::Roll(_, roll) => Some((q, roll)),
                 Known::Window(_) => None,
             })

@@ -30,7 +30,7 @@ use slab::Slab;
 #[derive(Debug, Default)]
 pub struct Dispatch {
     /// Live sessions.
-    pub sessions: ById<SessionId, SessionState>,
+    pub sessions: ById<SessionId, Box<SessionState>>,
     /// Who has which berth.
     pub moorings: ById<BerthId, Mooring>,
     /// All subscriptions.

@@ -146,7 +146,7 @@ fn is_odd(i: &Interest) -> bool {
 impl Ledger {
     /// The berth of that client.
     pub fn berth_named(&self, vhost: VhostId, client: &str) -> Option<&Berth> {
-        self.berths.get(self.vhosts.get(&vhost)?.berths.get(client)?)
+        self.berths.get(self.vhosts.get(&vhost)?.berths.get(client)?).map(|b| &**b)
     }
 
     /// Makes a change of a berth.
@@ -171,7 +171,7 @@ impl Ledger {
         self.took(spec.id.0);
         let Some(v) = self.vhosts.get_mut(&spec.vhost) else { return };
         v.berths.insert(spec.client.clone(), spec.id);
-        let berth = self.berths.entry(spec.id).or_insert_with(|| Berth {
+        let fresh = || Berth {
             id: spec.id,
             vhost: spec.vhost,
             client: spec.client.clone(),
@@ -187,7 +187,8 @@ impl Ledger {
             marks: None,
             away: None,
             logged: false,
-        });
+        };
+        let berth = self.berths.entry(spec.id).or_insert_with(|| Box::new(fresh()));
         berth.lasting = spec.lasting;
         berth.caps = spec.caps;
         berth.will = spec.will.clone().map(Box::new);

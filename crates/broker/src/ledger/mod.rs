@@ -74,7 +74,7 @@ pub struct Ledger {
     /// By id.
     pub queues: ById<QueueId, Box<Queue>>,
     /// By id.
-    pub berths: ById<BerthId, Berth>,
+    pub berths: ById<BerthId, Box<Berth>>,
     /// Users, rights and parameters.
     pub register: Register,
     /// Queues whose rules have just changed: the broker takes them from here.
@@ -225,7 +225,7 @@ impl Ledger {
         self.took(id.0);
         let Some(v) = self.vhosts.get_mut(&vhost) else { return };
         v.queues.insert(spec.name.clone(), id);
-        let known = Known::of(&spec.arguments);
+        let known = Known::of(&spec.arguments).map(Box::new);
         let make = || Box::new(Queue { known, ..Queue::new(id, vhost, spec.clone()) });
         let queue = self.queues.entry(id).or_insert_with(make);
         queue.obey(Rules::of(&spec.arguments));

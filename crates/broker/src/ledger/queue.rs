@@ -36,7 +36,7 @@ pub struct Queue {
     /// What it is for berths, if anything.
     pub hearing: Option<Hearing>,
     /// What it has had, if it takes nothing twice.
-    pub known: Option<Known>,
+    pub known: Option<Box<Known>>,
     /// Its entries.
     pub line: Line,
     /// When its entries are due.
@@ -152,5 +152,16 @@ impl Queue {
         let head = self.line.ranks().first().map_or(0, Rank::head);
         let first = self.stream.as_ref().and_then(|s| s.first());
         (first.unwrap_or(head), self.line.next(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of very many clients has one: what few queues need stands in boxes.
+    #[test]
+    fn an_empty_queue_costs_little() {
+        assert!(size_of::<Queue>() <= 512, "{}", size_of::<Queue>());
     }
 }

@@ -94,12 +94,19 @@ pub struct Rules {
     /// How long an entry may be in somebody's hands, in milliseconds.
     pub hold_max: Option<u64>,
     /// Where what dies goes.
-    pub dead_letter: Option<DeadLetter>,
-    /// A stream keeps nothing older, as far as whole segments allow.
+    pub dead_letter: Option<Box<DeadLetter>>,
+    /// What only a stream has.
+    pub retention: Option<Box<Retention>>,
+}
+
+/// What a stream keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// It keeps nothing older, as far as whole segments allow.
     pub age_max: Option<Duration>,
-    /// A stream keeps no more bytes, as far as whole segments allow.
-    pub retained_max: Option<u64>,
-    /// How large a stream's segments get.
+    /// It keeps no more bytes, as far as whole segments allow.
+    pub bytes_max: Option<u64>,
+    /// How large its segments get.
     pub segment_bytes: Option<u64>,
 }
 
@@ -133,24 +140,36 @@ impl Rules {
             attempts_max: number("x-delivery-limit").map(|n| n.min(u32::MAX.into()) as u32),
             rest: rest(arguments),
             hold_max: number("x-consumer-timeout"),
-            dead_letter: dead_letter(arguments),
-            age_max: age.and_then(|secs| u64::try_from(secs).ok()).map(Duration::from_secs),
-            retained_max: number("x-max-length-bytes").filter(|_| stream),
-            segment_bytes: number("x-stream-max-segment-size-bytes"),
+            dead_letter: dead_letter(arguments).map(Box::new),
+            retention: stream.then(|| {
+                let age = age.and_then(|secs| u64::try_from(secs).ok());
+                Box::new(Retention {
+                    age_max: age.map(Duration::from_secs),
+                    bytes_max: number("x-max-length-bytes"),
+                    segment_bytes: number("x-stream-max-segment-size-bytes"),
+                })
+            }),
         }
     }
 
     /// At how many bytes a stream begins a new segment.
     pub fn segment_max(&self) -> u64 {
         // Retention takes whole segments: with a bound on all of them eight are coarse enough.
-        let fitting = self.retained_max.map(|most| (most / 8).clamp(SEGMENT_LEAST, SEGMENT_BYTES));
-        let wish = self.segment_bytes.or(fitting).unwrap_or(SEGMENT_BYTES);
+        let bytes_max = self.retention.as_ref().and_then(|keeps| keeps.bytes_max);
+        let fitting = bytes_max.map(|most| (most / 8).clamp(SEGMENT_LEAST, SEGMENT_BYTES));
+        let wish = self.retention.as_ref().and_then(|keeps| keeps.segment_bytes);
+        let wish = wish.or(fitting).unwrap_or(SEGMENT_BYTES);
         wish.clamp(SEGMENT_MIN, SEGMENT_MAX)
     }
 
     /// How long a stream fills one segment: a quarter of what it retains.
     pub fn segment_age(&self) -> Option<Duration> {
-        self.age_max.map(|age| age / 4)
+        self.age_max().map(|age| age / 4)
+    }
+
+    /// How old what a stream keeps may be.
+    pub fn age_max(&self) -> Option<Duration> {
+        self.retention.as_ref()?.age_max
     }
 
     /// The rank of entries with this priority: the highest comes first.

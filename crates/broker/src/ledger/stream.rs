@@ -156,9 +156,10 @@ impl Stream {
     /// What is too old or too much: everything below. `tail` is the bytes of the line.
     pub fn overdue(&self, rules: &Rules, now: Time, tail: u64) -> Option<u64> {
         let (mut below, mut bytes) = (None, self.bytes.saturating_add(tail));
+        let keeps = rules.retention.as_deref()?;
         for s in self.segments.iter().take(self.segments.len().saturating_sub(1)) {
-            let old = rules.age_max.is_some_and(|age| s.to + age <= now);
-            let much = rules.retained_max.is_some_and(|most| bytes > most);
+            let old = keeps.age_max.is_some_and(|age| s.to + age <= now);
+            let much = keeps.bytes_max.is_some_and(|most| bytes > most);
             if !old && !much {
                 break;
             }
@@ -171,12 +172,13 @@ impl Stream {
     /// When the oldest segment will be too old.
     pub fn due(&self, rules: &Rules) -> Option<Time> {
         let oldest = self.segments.front().filter(|_| self.segments.len() > 1)?;
-        Some(oldest.to + rules.age_max?)
+        Some(oldest.to + rules.age_max()?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rules::Retention;
     use super::*;
     use std::time::Duration;
 
@@ -221,10 +223,10 @@ mod tests {
     #[test]
     fn the_newest_segment_is_never_overdue() {
         let s = stream();
-        let rules = |age: Option<u64>, bytes_max| Rules {
-            age_max: age.map(Duration::from_micros),
-            retained_max: bytes_max,
-            ..Rules::default()
+        let rules = |age: Option<u64>, bytes_max| {
+            let age_max = age.map(Duration::from_micros);
+            let retention = Some(Box::new(Retention { age_max, bytes_max, segment_bytes: None }));
+            Rules { retention, ..Rules::default() }
         };
         assert_eq!(s.overdue(&rules(None, None), Time(u64::MAX), 0), None);
         assert_eq!(s.overdue(&rules(Some(1), None), Time(u64::MAX), 0), Some(20));

@@ -288,7 +288,7 @@ impl Connection {
             self.answers.explain(self.packet_max);
         }
         self.answers.resume(attached.open.iter().map(|mark| mark.0));
-        self.filter_bytes = attached.interests.iter().map(|(i, _)| i.filter.len()).sum();
+        self.filter_bytes = attached.interests.iter().map(|(i, _)| i.filter.len() as u32).sum();
         self.outbound.attached(terms, attached, out);
     }
 

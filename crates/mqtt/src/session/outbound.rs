@@ -12,6 +12,7 @@ mod alias;
 mod crossing;
 mod flight;
 mod gather;
+mod late;
 mod layout;
 mod send;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use alias::Aliases;
 use crossing::Crossing;
 use flight::{Flight, Pubrec};
 use gather::Gather;
+use late::Late;
 use layout::Layout;
 use lockgate_front::Output;
 use lockgate_model::{Attached, Consumer, Delivery, Interest, Mark, Outcome, Ticket, Time};
@@ -58,11 +60,12 @@ pub(super) struct Terms {
 pub(super) struct Outbound {
     terms: Terms,
     interests: Interests,
-    crossing: Crossing,
-    aliases: Aliases,
-    layout: Layout,
+    crossing: Late<Crossing>,
+    /// None for a client that takes no numbers for topics.
+    aliases: Option<Box<Aliases>>,
+    layout: Late<Layout>,
     flight: Flight,
-    gather: Gather,
+    gather: Late<Gather>,
     /// Deliveries to be settled that wait for identifiers, each with the first message that
     /// has not been sent; in order.
     waiting: VecDeque<(Delivery, u32)>,
@@ -75,11 +78,11 @@ impl Outbound {
         Outbound {
             terms: Terms { version, dialect, packet_max, alias_max: 0, in_flight_max: 1 },
             interests: Interests::default(),
-            crossing: Crossing::default(),
-            aliases: Aliases::default(),
-            layout: Layout::default(),
+            crossing: Late::default(),
+            aliases: None,
+            layout: Late::default(),
             flight: Flight::default(),
-            gather: Gather::default(),
+            gather: Late::default(),
             waiting: VecDeque::new(),
         }
     }
@@ -87,7 +90,8 @@ impl Outbound {
     /// The berth is taken and CONNACK is said: PUBREL goes again for what was received.
     pub(super) fn attached(&mut self, terms: Terms, attached: &Attached, out: &mut Output) {
         self.terms = terms;
-        self.aliases = Aliases::new(if terms.version < Version::V5 { 0 } else { terms.alias_max });
+        let numbers = terms.version == Version::V5 && terms.alias_max > 0;
+        self.aliases = numbers.then(|| Box::new(Aliases::new(terms.alias_max)));
         self.flight = Flight::new(terms.in_flight_max);
         for (interest, handle) in &attached.interests {
             self.interests.follow(interest, *handle);
@@ -127,7 +131,7 @@ impl Outbound {
         out: &mut Output,
     ) -> Result<(), Fault> {
         if let Some(entry) = self.flight.puback(id.0.get()) {
-            self.gather.settle(entry, outcome(reason), out);
+            self.gather.get().settle(entry, outcome(reason), out);
         }
         Ok(())
     }
@@ -142,12 +146,12 @@ impl Outbound {
         let id = id.0.get();
         if reason.is_error() {
             if let Some(entry) = self.flight.refuse(id) {
-                self.gather.settle(entry, outcome(reason), out);
+                self.gather.get().settle(entry, outcome(reason), out);
             }
             return Ok(());
         }
         match self.flight.pubrec(id) {
-            Pubrec::Keep(entry) => self.gather.receive(entry, Mark(id), out),
+            Pubrec::Keep(entry) => self.gather.get().receive(entry, Mark(id), out),
             Pubrec::Wait => {}
             Pubrec::Again => pubrel(&self.terms, id, Reason::Success, out),
             Pubrec::Unknown => pubrel(&self.terms, id, Reason::PacketIdNotFound, out),
@@ -165,7 +169,7 @@ impl Outbound {
     ) -> Result<(), Fault> {
         let id = id.0.get();
         if self.flight.pubcomp(id) {
-            self.gather.complete(Mark(id));
+            self.gather.get().complete(Mark(id));
         }
         Ok(())
     }
@@ -173,6 +177,7 @@ impl Outbound {
     /// `count` of what was received is safe, from this ticket on: PUBREL leaves.
     pub(super) fn confirmed(&mut self, first: Ticket, count: u32, out: &mut Output) {
         let Outbound { gather, flight, terms, .. } = self;
+        let Some(gather) = gather.made() else { return };
         gather.confirmed(first, count, |mark| {
             flight.release(mark.0);
             pubrel(terms, mark.0, Reason::Success, out);
@@ -186,7 +191,9 @@ impl Outbound {
         if !self.waiting.is_empty() {
             self.send_waiting(now, out);
         }
-        self.gather.flush(out);
+        if let Some(gather) = self.gather.made() {
+            gather.flush(out);
+        }
     }
 }
 

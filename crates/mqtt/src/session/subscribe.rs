@@ -65,7 +65,7 @@ impl Connection {
         let label = s.properties.subscription_id().map_or(0, NonZeroU32::get);
         let mut asking = Subscribing { id: s.id, wanted: Vec::new(), interests: Vec::new() };
         let most = self.shared.settings.interests_max;
-        let mut held = Held { count: self.outbound.interests(), bytes: self.filter_bytes };
+        let mut held = Held { count: self.outbound.interests(), bytes: self.filter_bytes as usize };
         for one in s.subscriptions.iter() {
             // One packet can hold millions, and each would have to be looked for.
             let interest = match asking.wanted.len() < most {
@@ -147,7 +147,7 @@ impl Connection {
         for (interest, result) in asking.interests.iter().zip(results) {
             if let Ok(followed) = result {
                 if !self.outbound.follows(&interest.filter) {
-                    self.filter_bytes += interest.filter.len();
+                    self.filter_bytes += interest.filter.len() as u32;
                 }
                 self.outbound.follow(interest.clone(), followed.consumer);
             }
@@ -213,7 +213,7 @@ impl Connection {
     ) -> Result<(), Fault> {
         for filter in &asking.filters {
             if self.outbound.follows(filter) {
-                self.filter_bytes -= filter.len();
+                self.filter_bytes -= filter.len() as u32;
                 self.outbound.unfollow(filter);
             }
         }

@@ -16,8 +16,9 @@ use tokio::io::AsyncWrite;
 pub(super) struct Outlet {
     /// Being written.
     sending: WriteBuffer,
-    /// What stands behind it between polls; during one it is the scratch's output.
-    behind: WriteBuffer,
+    /// What stands behind it between polls; during one it is the scratch's output. Only a peer
+    /// that reads slowly has it.
+    behind: Option<Box<WriteBuffer>>,
     /// What the stream may still hold back.
     unflushed: bool,
     /// Costs of deliveries among it.
@@ -33,9 +34,9 @@ const WRITES: usize = 8;
 impl Outlet {
     /// Before a poll: what stands behind goes to where the session appends.
     pub(super) fn unpack(&mut self, s: &mut Scratch) {
-        if !self.behind.is_empty() {
-            swap(&mut self.behind, &mut s.out.bytes);
-            s.put_by(&mut self.behind);
+        if let Some(mut behind) = self.behind.take() {
+            swap(&mut *behind, &mut s.out.bytes);
+            s.put_by(&mut behind);
         }
     }
 
@@ -45,13 +46,10 @@ impl Outlet {
             swap(&mut self.sending, &mut s.out.bytes);
         }
         if !s.out.bytes.is_empty() {
-            swap(&mut self.behind, &mut s.out.bytes);
+            self.behind = Some(Box::new(std::mem::take(&mut s.out.bytes)));
         }
         if self.sending.is_empty() {
             s.put_by(&mut self.sending);
-        }
-        if self.behind.is_empty() {
-            s.put_by(&mut self.behind);
         }
     }
 
@@ -109,6 +107,7 @@ impl Outlet {
     /// Bytes of memory held between polls.
     #[cfg(test)]
     pub(super) fn held(&mut self) -> usize {
-        self.sending.small().capacity() + self.behind.small().capacity()
+        let behind = self.behind.as_mut().map_or(0, |behind| behind.small().capacity());
+        self.sending.small().capacity() + behind
     }
 }

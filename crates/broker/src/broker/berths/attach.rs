@@ -85,7 +85,7 @@ impl Broker {
         }
         let at_once = |b: &crate::ledger::Berth| b.will.as_ref().is_some_and(|w| w.delay == 0);
         // Who comes back in time is not lost; without a delay there is no time.
-        if displaced && self.ledger.berths.get(&id).is_some_and(at_once) {
+        if displaced && self.ledger.berths.get(&id).is_some_and(|b| at_once(b)) {
             self.send_will(id, journal, out);
         }
         Some(id)

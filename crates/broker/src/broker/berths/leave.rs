@@ -126,10 +126,10 @@ impl Broker {
             }
             Some((Hearing::Settling(id), ..)) => vec![id],
             Some((Hearing::Group { .. }, vhost, name)) => {
-                let shares = |b: &&Berth| {
+                let shares = |b: &Berth| {
                     b.vhost == vhost && b.interests.iter().any(|i| i.group.as_ref() == Some(&name))
                 };
-                self.ledger.berths.values().filter(shares).map(|b| b.id).collect()
+                self.ledger.berths.values().filter(|b| shares(b)).map(|b| b.id).collect()
             }
         };
         ids.sort_unstable();

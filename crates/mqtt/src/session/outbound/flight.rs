@@ -60,7 +60,7 @@ pub(super) enum Pubrec {
 pub(super) struct Flight {
     stages: HashMap<u16, Stage, FixedState>,
     /// Most that may be on the way.
-    max: usize,
+    max: u16,
     /// Where above marks one is sought in place of one in use.
     next: u16,
 }
@@ -68,7 +68,7 @@ pub(super) struct Flight {
 impl Flight {
     /// Nothing on the way, and so much at most.
     pub(super) fn new(max: u16) -> Flight {
-        Flight { max: max.max(1).into(), ..Flight::default() }
+        Flight { max: max.max(1), ..Flight::default() }
     }
 
     /// This mark was received before, and is to be released again.
@@ -79,7 +79,7 @@ impl Flight {
     /// Gives an entry its identifier. None if it is in use, or as much is on the way as may be.
     #[inline]
     pub(super) fn begin(&mut self, wanted: Wanted, entry: Entry, exact: bool) -> Option<u16> {
-        if self.stages.len() >= self.max {
+        if self.stages.len() >= usize::from(self.max) {
             return None;
         }
         let id = match wanted {

@@ -5,6 +5,7 @@ use super::Outbound;
 use super::alias::Said;
 use super::crossing::Crossing;
 use super::flight::{Entry, Wanted};
+use super::late::Late;
 use super::layout::{Like, Own};
 use crate::dialect::Dialect;
 use crate::interests::Heard;
@@ -39,14 +40,14 @@ enum Sent {
 
 /// The topic of a message, or what its key is.
 fn topic<'a>(
-    crossing: &'a mut Crossing,
+    crossing: &'a mut Late<Crossing>,
     dialect: Dialect,
     run: &'a Run,
     item: &Item,
 ) -> Option<&'a str> {
     match run.topic(item) {
         Some(name) => std::str::from_utf8(name).ok(),
-        None => crossing.topic(dialect, run.key(item)),
+        None => crossing.get().topic(dialect, run.key(item)),
     }
 }
 
@@ -104,18 +105,18 @@ impl Outbound {
                 }
             };
             if let (Some(lease), Some(outcome)) = (d.lease, outcome) {
-                self.gather.settle(Entry { lease, at: n }, outcome, out);
+                self.gather.get().settle(Entry { lease, at: n }, outcome, out);
             }
             if last.is_none() && n + 1 < d.count {
                 // Room for all of them, if they are all like the first. Bodies that go by
                 // reference take none, and one guess too high is enough.
-                let each = self.layout.size() + (item.body.len as usize).min(4096);
+                let each = self.layout.get().size() + (item.body.len as usize).min(4096);
                 out.bytes.small().reserve((each * (d.count - n) as usize).min(256 * 1024));
             }
             last = Some((item.origin, way));
         }
-        if self.layout.is_large() {
-            self.layout.forget();
+        if self.layout.get().is_large() {
+            self.layout.get().forget();
         }
         d.count
     }
@@ -189,11 +190,11 @@ impl Outbound {
             Version::V5 if !silent => Own { native, head },
             _ => Own::default(),
         };
-        if !self.layout.is(like, own) {
+        if !self.layout.get().is(like, own) {
             self.lay_out(d.consumer, run, item, like, own, true);
         }
         // What gives its topic a number is laid out like no other.
-        let first = matches!(self.layout.said, Said::Both(_));
+        let first = matches!(self.layout.get().said, Said::Both(_));
         let mut fits = self.fits(body.len());
         if first && !fits {
             // A number for the topic is no reason to drop it.
@@ -207,8 +208,8 @@ impl Outbound {
             _ => self.begin(d, n, salt, qos),
         };
         if let Some(id) = id {
-            out.untold += u64::from(self.layout.untold);
-            self.layout.write(id, left, run.buffer(item.body), body, &mut out.bytes);
+            out.untold += u64::from(self.layout.get().untold);
+            self.layout.get().write(id, left, run.buffer(item.body), body, &mut out.bytes);
         }
         if first {
             self.after_first(id.is_some(), run, item);
@@ -239,7 +240,7 @@ impl Outbound {
     /// Makes the layout that of a packet with so large a payload; false if it is too large.
     #[inline]
     fn fits(&mut self, payload: usize) -> bool {
-        self.layout.fit(payload).is_some_and(|total| total <= self.terms.packet_max)
+        self.layout.get().fit(payload).is_some_and(|total| total <= self.terms.packet_max)
     }
 
     fn lay_out(
@@ -253,8 +254,9 @@ impl Outbound {
     ) {
         let Outbound { crossing, interests, aliases, layout, terms, .. } = self;
         let mut lay_out = |topic: &str, labels: &[u32]| {
-            let said = if numbered { aliases.of(topic) } else { Said::Name };
-            layout.lay_out(terms.version, terms.dialect, (topic, said), labels, like, own);
+            let aliases = aliases.as_ref().filter(|_| numbered);
+            let said = aliases.map_or(Said::Name, |aliases| aliases.of(topic));
+            layout.get().lay_out(terms.version, terms.dialect, (topic, said), labels, like, own);
         };
         // Whoever looked for its way has asked for its topic.
         if let Some((topic, heard)) = interests.kept() {
@@ -269,11 +271,12 @@ impl Outbound {
     fn after_first(&mut self, sent: bool, run: &Run, item: &Item) {
         let Outbound { crossing, aliases, layout, terms, .. } = self;
         if sent
-            && matches!(layout.said, Said::Both(_))
+            && matches!(layout.get().said, Said::Both(_))
             && let Some(topic) = topic(crossing, terms.dialect, run, item)
+            && let Some(aliases) = aliases
         {
             aliases.told(topic);
         }
-        layout.forget();
+        layout.get().forget();
     }
 }

@@ -244,5 +244,5 @@ fn a_client_that_has_everything_holds_little() {
     }
     assert!(size_of::<Outbound>() < 1024, "{}", size_of::<Outbound>());
     assert_eq!(b.outbound.waiting.capacity(), 0);
-    assert!(!b.outbound.layout.is_large());
+    assert!(!b.outbound.layout.get().is_large());
 }
