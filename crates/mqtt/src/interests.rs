@@ -72,6 +72,8 @@ pub(crate) struct Interests {
     many: Option<Box<Tree>>,
     /// Shared, by the handle that their deliveries carry; each filter once.
     shared: BTreeMap<Consumer, Wish>,
+    /// The same handles, by filter.
+    handles: BTreeMap<Name, Consumer>,
     /// What `heard` was found for; nothing if it has to be found anew.
     last: Option<Consumer>,
     last_topic: String,
@@ -85,7 +87,9 @@ impl Interests {
         self.last = None;
         let wish = Wish::of(interest);
         if interest.is_shared() {
-            self.shared.retain(|_, w| w.filter != wish.filter);
+            if let Some(before) = self.handles.insert(wish.filter.clone(), handle) {
+                self.shared.remove(&before);
+            }
             self.shared.insert(handle, wish);
             return;
         }
@@ -107,7 +111,9 @@ impl Interests {
     /// Ends the interest of this filter, if there is one.
     pub(crate) fn unfollow(&mut self, filter: &str) {
         self.last = None;
-        self.shared.retain(|_, wish| wish.filter != *filter);
+        if let Some(handle) = self.handles.remove(filter) {
+            self.shared.remove(&handle);
+        }
         self.few.retain(|wish| wish.filter != *filter);
         if let Some(tree) = &mut self.many {
             tree.remove(filter);
@@ -120,7 +126,7 @@ impl Interests {
     /// Is there an interest of this filter?
     pub(crate) fn follows(&self, filter: &str) -> bool {
         self.few.iter().any(|wish| wish.filter == *filter)
-            || self.shared.values().any(|wish| wish.filter == *filter)
+            || self.handles.contains_key(filter)
             || self.many.as_ref().is_some_and(|tree| tree.has(filter))
     }
 

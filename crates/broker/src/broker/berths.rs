@@ -17,6 +17,7 @@ use crate::id::BerthId;
 use crate::journal::Journal;
 use crate::ledger::{Berth, Hearing};
 use crate::record::{self, MarkDeed, kind};
+use hashbrown::HashMap;
 use lockgate_model::{Consumer, Interest, Lasting, Name, Refusal, Replay, SessionId, Will};
 
 /// A berth with its client there.
@@ -27,19 +28,19 @@ pub struct Mooring {
     /// Most entries that the client holds.
     in_flight_max: u32,
     /// The handles of shared interests, by filter.
-    shared: Vec<(Name, Consumer)>,
+    shared: HashMap<Name, Consumer>,
     next_handle: u32,
 }
 
 impl Mooring {
     /// The handle of a shared interest, new if it has none.
     fn handle(&mut self, filter: &Name) -> Consumer {
-        if let Some((_, handle)) = self.shared.iter().find(|(f, _)| f == filter) {
+        if let Some(handle) = self.shared.get(filter) {
             return *handle;
         }
         let handle = Consumer(self.next_handle);
         self.next_handle = self.next_handle.wrapping_add(1).max(FIRST_SHARED);
-        self.shared.push((filter.clone(), handle));
+        self.shared.insert(filter.clone(), handle);
         handle
     }
 }

@@ -282,7 +282,8 @@ impl Ledger {
             }
         }
         let needed = |i: &Interest| i.key == interest.key && b.queue_of(i) == name;
-        if !b.interests.iter().any(needed) {
+        // A group's queue is for its filter alone.
+        if interest.group.is_some() || !b.interests.iter().any(needed) {
             self.unbind(&way(b, queue, interest));
         }
     }

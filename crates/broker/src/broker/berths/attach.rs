@@ -7,6 +7,7 @@ use crate::change::{BerthSpec, Change};
 use crate::id::{BerthId, ExchangeId, VhostId};
 use crate::journal::{Effects, Journal};
 use crate::ledger::Queue;
+use hashbrown::HashMap;
 use lockgate_model::{
     Answer, Attached, Attachment, Event, Interest, Object, PASSING, Refusal, SETTLING, SessionId,
 };
@@ -55,7 +56,7 @@ impl Broker {
             s.berth = Some(id);
         }
         let in_flight_max = wish.in_flight_max.max(1);
-        let (shared, next_handle) = (Vec::new(), FIRST_SHARED);
+        let (shared, next_handle) = (HashMap::new(), FIRST_SHARED);
         let mooring = Mooring { session, in_flight_max, shared, next_handle };
         self.dispatch.moorings.insert(id, mooring);
         let attached = self.resume(session, id, known.is_some(), journal)?;

@@ -221,8 +221,7 @@ impl Broker {
         out: &mut Effects,
     ) {
         let Some(mooring) = self.dispatch.moorings.get_mut(&id) else { return };
-        let Some(at) = mooring.shared.iter().position(|(f, _)| f == filter) else { return };
-        let (_, consumer) = mooring.shared.swap_remove(at);
+        let Some(consumer) = mooring.shared.remove(filter) else { return };
         if let Some(subscriber) = self.dispatch.subscriber(session, consumer) {
             self.unsubscribe(subscriber, journal, out);
         }
