@@ -157,6 +157,11 @@ fn rules_that_are_broken_and_their_codes() {
         let (said, cause) = ended(bytes);
         assert_eq!(said, *code, "{name}: {cause}");
         assert!(cause.starts_with("Fault"), "{name}: {cause}");
+        // Whoever was let in is read in another way.
+        let mut driver = Driver::open("/toy", "");
+        driver.read(&frame(BINARY, b"HELLO guest\n"));
+        driver.read(bytes);
+        assert_eq!(driver.closed().0, *code, "{name}, let in");
         // And however it is cut.
         let mut driver = Driver::open("/toy", "");
         bytes.iter().for_each(|byte| driver.read(&[*byte]));

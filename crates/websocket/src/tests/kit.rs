@@ -59,6 +59,10 @@ impl Lines {
                 out.login = Some(Login { user: rest.into(), proof });
             }
             "echo" => say(out, rest.as_bytes()),
+            "twice" => {
+                say(out, rest.as_bytes());
+                say(out, b"");
+            }
             "raw" => say(out, b"\xff\xfe"),
             "ask" => {
                 self.awaits = true;

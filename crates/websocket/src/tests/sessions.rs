@@ -210,6 +210,16 @@ fn what_is_no_text_is_not_said_in_text_and_the_rest_is() {
 }
 
 #[test]
+fn a_line_end_behind_a_packet_goes_with_it() {
+    let mut driver = open();
+    driver.read(&frame(TEXT, b"echo a\ntwice b\necho c\n"));
+    let expected: [&[u8]; 3] = [b"a\n", b"b\n\n", b"c\n"];
+    assert_eq!(driver.frames(), expected.map(|payload| (TEXT, payload.to_vec())));
+    driver.read(&frame(TEXT, b"echo \n"));
+    assert_eq!(driver.frames(), [(TEXT, b"\n".to_vec())]);
+}
+
+#[test]
 fn packets_share_a_message_up_to_a_size_and_none_is_cut() {
     let mut driver = open();
     driver.read(&frame(BINARY, b"HELLO guest\n"));
