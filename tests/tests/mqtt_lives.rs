@@ -158,8 +158,9 @@ fn lives(options: Options, lives: u32, seed: u64) -> (u32, Vec<u32>) {
 
 #[test]
 fn every_message_of_qos_2_is_heard_once_over_many_kills() {
-    let count = std::env::var("LOCKGATE_TEST_LIVES").map_or(8, |n| n.parse().expect("a number"));
-    let (published, heard) = lives(options(), count, 3);
+    let number = |name, other| std::env::var(name).map_or(other, |n| n.parse().expect("a number"));
+    let (count, seed) = (number("LOCKGATE_TEST_LIVES", 8), number("LOCKGATE_TEST_SEED", 3));
+    let (published, heard) = lives(options(), count, seed.into());
     assert!(published > count * 20);
     let once: BTreeSet<u32> = heard.iter().copied().collect();
     assert_eq!(once.len(), heard.len(), "heard twice");
