@@ -73,7 +73,7 @@ mod tests {
             (mqtt_packet, b"\x30\x80\x01\0\x01a", Some(131)),
             (mqtt_packet, b"\x30\x80", None),
             (stomp::packet, b"\nMESSAGE\n", Some(1)),
-            (stomp::packet, b"RECEIPT\nreceipt-id:1\n\n\0MESS", Some(24)),
+            (stomp::packet, b"RECEIPT\nreceipt-id:1\n\n\0MESS", Some(23)),
             (stomp::packet, b"MESSAGE\ncontent-length:9\n\nabc", Some(36)),
             (stomp::packet, b"MESSAGE\ncontent-le", None),
         ] {
