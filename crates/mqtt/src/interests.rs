@@ -70,14 +70,35 @@ pub(crate) struct Interests {
     few: Vec<Wish>,
     /// Not shared, once they are many; then `few` is empty.
     many: Option<Box<Tree>>,
-    /// Shared, by the handle that their deliveries carry; each filter once.
-    shared: BTreeMap<Consumer, Wish>,
-    /// The same handles, by filter.
-    handles: BTreeMap<Name, Consumer>,
+    /// Shared; few clients have any.
+    shared: Option<Box<Shared>>,
     /// What `heard` was found for; nothing if it has to be found anew.
     last: Option<Consumer>,
     last_topic: String,
     heard: Heard,
+}
+
+/// Shared interests, each filter once.
+#[derive(Debug, Default)]
+struct Shared {
+    /// By the handle that their deliveries carry.
+    wishes: BTreeMap<Consumer, Wish>,
+    /// The handles, by filter.
+    handles: BTreeMap<Name, Consumer>,
+}
+
+impl Shared {
+    fn set(&mut self, wish: Wish, handle: Consumer) {
+        self.remove(&wish.filter);
+        self.handles.insert(wish.filter.clone(), handle);
+        self.wishes.insert(handle, wish);
+    }
+
+    fn remove(&mut self, filter: &str) {
+        if let Some(handle) = self.handles.remove(filter) {
+            self.wishes.remove(&handle);
+        }
+    }
 }
 
 impl Interests {
@@ -87,11 +108,7 @@ impl Interests {
         self.last = None;
         let wish = Wish::of(interest);
         if interest.is_shared() {
-            if let Some(before) = self.handles.insert(wish.filter.clone(), handle) {
-                self.shared.remove(&before);
-            }
-            self.shared.insert(handle, wish);
-            return;
+            return self.shared.get_or_insert_default().set(wish, handle);
         }
         if let Some(tree) = &mut self.many {
             tree.set(wish);
@@ -111,8 +128,8 @@ impl Interests {
     /// Ends the interest of this filter, if there is one.
     pub(crate) fn unfollow(&mut self, filter: &str) {
         self.last = None;
-        if let Some(handle) = self.handles.remove(filter) {
-            self.shared.remove(&handle);
+        if let Some(shared) = &mut self.shared {
+            shared.remove(filter);
         }
         self.few.retain(|wish| wish.filter != *filter);
         if let Some(tree) = &mut self.many {
@@ -126,13 +143,14 @@ impl Interests {
     /// Is there an interest of this filter?
     pub(crate) fn follows(&self, filter: &str) -> bool {
         self.few.iter().any(|wish| wish.filter == *filter)
-            || self.handles.contains_key(filter)
+            || self.shared.as_ref().is_some_and(|shared| shared.handles.contains_key(filter))
             || self.many.as_ref().is_some_and(|tree| tree.has(filter))
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.few.len() + self.shared.len() + self.many.as_ref().map_or(0, |tree| tree.len())
+        let shared = self.shared.as_ref().map_or(0, |shared| shared.wishes.len());
+        self.few.len() + shared + self.many.as_ref().map_or(0, |tree| tree.len())
     }
 
     /// The topic that was last asked for, and what is heard of it; nothing if it is not kept.
@@ -150,7 +168,7 @@ impl Interests {
         if self.last == Some(key) && self.last_topic == topic {
             return Some(&self.heard);
         }
-        let shared = if own { None } else { Some(self.shared.get(&handle)?) };
+        let shared = if own { None } else { Some(self.shared.as_ref()?.wishes.get(&handle)?) };
         let heard = &mut self.heard;
         heard.serial += 1;
         (heard.level, heard.as_published) = (None, false);
