@@ -259,7 +259,8 @@ settings! {
         /// Most messages of QoS 1 and 2 that are on their way to one client, unacknowledged.
         in_flight_max: u16 = "512", limit "1" "32767";
         /// Most messages of QoS 1 and 2 that a version 5 client may have on their way to here.
-        receive_maximum: u16 = "65535", limit "1" "65535";
+        // Half of what can be said: a stock Java client takes it for a signed number.
+        receive_maximum: u16 = "32767", limit "1" "65535";
         /// Who sends more than that is disconnected (0x93), not served all the same.
         strict_receive_maximum: bool = "true";
         /// Largest packet.

@@ -122,7 +122,7 @@ impl Peers {
                     for item in &run.items {
                         let _ = (run.exchange(item), run.key(item), run.head(item), run.body(item));
                     }
-                    events.push(Event::Returned { lane, run: run.clone(), item: 0 });
+                    events.push(Event::Returned { lane, run: run.clone(), item: 0, ticket: None });
                     if let Some(first) = confirm {
                         let count = run.items.len() as u32;
                         events.push(Event::Confirmed { lane, first, count });
@@ -153,7 +153,6 @@ impl Peers {
                 Answer::Got(Some(Got {
                     run: message(),
                     item,
-                    number: 0,
                     lease,
                     redelivered,
                     stamp: Stamp::None,
