@@ -234,6 +234,9 @@ impl Rank {
                 Body::Away(Some(page)) | Body::Coming(Some(page)) => pages.push(page),
                 _ => {}
             }
+        } else if i > 0 {
+            // In the first block, where most is settled in order, that would be for nothing.
+            block.thin(&self.gone);
         }
         went
     }
