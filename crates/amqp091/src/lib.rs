@@ -34,7 +34,6 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod frame;
-mod inflight;
 mod map;
 pub mod packet;
 mod session;

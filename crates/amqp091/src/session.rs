@@ -20,13 +20,13 @@ mod tx;
 
 use crate::error::{Code, DecodeError, Fault, octets};
 use crate::frame::{self, AROUND, Cut, Kind};
-use crate::inflight::{Settling, Span};
 use crate::packet::Method;
 use crate::{Shared, decode, map};
 use ask::{Ask, Asked, Reply, short_count};
 use bytes::Bytes;
 use deliver::Layout;
 use heart::Heart;
+use lockgate_front::inflight::{Settling, Span};
 use lockgate_front::{Output, Peer, Received, Session, Verdict};
 use lockgate_model::{Event, Name, Time};
 use publish::Building;

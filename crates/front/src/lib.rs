@@ -10,6 +10,7 @@
 //! ```
 
 pub mod first;
+pub mod inflight;
 mod login;
 mod output;
 #[cfg(feature = "script")]

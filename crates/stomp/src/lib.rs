@@ -21,7 +21,6 @@ pub mod encode;
 pub mod error;
 pub mod frame;
 pub mod header;
-mod inflight;
 mod map;
 pub mod packet;
 pub mod selector;

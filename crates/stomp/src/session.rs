@@ -17,7 +17,6 @@ mod transaction;
 use crate::error::Fault;
 use crate::frame::{self, Cut, Limits, Scan};
 use crate::header::Escapes;
-use crate::inflight::{Inflight, Settling, Span};
 use crate::packet::{Command, Frame, Headers, Version};
 use crate::settings::{Dialect, Settings};
 use crate::{decode, map};
@@ -25,6 +24,7 @@ use ask::Asked;
 use bytes::Bytes;
 use deliver::Layout;
 use heart::Heart;
+use lockgate_front::inflight::{self, Inflight, Settling};
 use lockgate_front::{Output, Peer, Received, Session, Verdict};
 use lockgate_model::{Event, Name, Time};
 use receipt::Receipts;
@@ -67,6 +67,18 @@ enum Step {
     Wait,
 }
 
+/// What is noted of deliveries in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Noted {
+    /// The subscription they were delivered to.
+    holder: u32,
+    /// Settling one of them settles all before it.
+    cumulative: bool,
+}
+
+/// Deliveries in flight.
+type Span = inflight::Span<Noted>;
+
 /// One connection's protocol state.
 pub(crate) struct Connection {
     settings: Arc<Settings>,
@@ -99,8 +111,8 @@ pub(crate) struct Connection {
     asked: Option<Asked>,
     asks: u64,
     subscriptions: Subscriptions,
-    inflight: Inflight,
-    settling: Settling,
+    inflight: Inflight<Noted>,
+    settling: Settling<Noted>,
     /// Scratch, empty between calls.
     taken: Vec<Span>,
     receipts: Receipts,

@@ -27,7 +27,7 @@ impl Connection {
         let Some(channel) = self.slots.open(consumer.channel) else {
             return;
         };
-        let first = channel.inflight.hand_out(delivery.count, delivery.lease);
+        let first = channel.inflight.hand_out(delivery.count, delivery.lease, ());
         let route = Route {
             handle: delivery.consumer.0,
             channel: consumer.channel.to_be_bytes(),

@@ -26,7 +26,7 @@ impl Connection {
             self.send(n, &Method::BasicGetEmpty { cluster_id: "" }, out);
             return Ok(());
         };
-        let delivery_tag = self.channel(n)?.inflight.hand_out(1, got.lease);
+        let delivery_tag = self.channel(n)?.inflight.hand_out(1, got.lease, ());
         let Some(item) = got.run.items.get(got.item as usize) else {
             debug_assert!(false, "an item that is not in its run");
             return Ok(());

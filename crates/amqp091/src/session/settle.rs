@@ -3,9 +3,8 @@
 use super::slots::Mode;
 use super::{Connection, Reply};
 use crate::error::{Code, Fault};
-use crate::inflight::{Span, UnknownTag};
 use lockgate_front::Output;
-use lockgate_model::{Command, Outcome};
+use lockgate_model::Outcome;
 
 const RECOVER: (u16, u16) = (60, 110);
 
@@ -20,15 +19,19 @@ impl Connection {
     ) -> Result<(), Fault> {
         let mut taken = std::mem::take(&mut self.taken);
         let channel = self.channel(n)?;
-        channel.inflight.take(tag, multiple, &mut taken).map_err(|UnknownTag(tag)| {
-            Fault::new(Code::PreconditionFailed, format!("unknown delivery tag {tag}"))
-        })?;
+        // 1.8.3.13: 0 with `multiple` is all there are.
+        if tag == 0 && multiple {
+            taken.extend(channel.inflight.take_all());
+        } else if !channel.inflight.take(tag, multiple, &mut taken) {
+            let text = format!("unknown delivery tag {tag}");
+            return Err(Fault::new(Code::PreconditionFailed, text));
+        }
         if let Mode::Tx(tx) = &mut channel.mode {
             taken.drain(..).for_each(|span| tx.settle(span, outcome));
         } else {
             for span in taken.drain(..) {
                 if let Some((before, outcome)) = self.settling.add(span, outcome) {
-                    out.commands.push(command(before, outcome));
+                    out.commands.push(before.settle(outcome));
                 }
             }
         }
@@ -39,7 +42,7 @@ impl Connection {
     /// Hands over what was settled and held back to be joined.
     pub(super) fn flush_settled(&mut self, out: &mut Output) {
         if let Some((span, outcome)) = self.settling.take() {
-            out.commands.push(command(span, outcome));
+            out.commands.push(span.settle(outcome));
         }
     }
 
@@ -59,11 +62,7 @@ impl Connection {
             self.answer(n, RECOVER, Reply::Recovered, out)?;
         }
         let spans = self.channel(n)?.inflight.take_all();
-        out.commands.extend(spans.map(|span| command(span, Outcome::Requeue)));
+        out.commands.extend(spans.map(|span| span.settle(Outcome::Requeue)));
         Ok(())
     }
-}
-
-fn command(span: Span, outcome: Outcome) -> Command {
-    Command::Settle { lease: span.lease, from: span.from, count: span.count, outcome }
 }

@@ -5,7 +5,7 @@ use super::confirm::Confirms;
 use super::content::Content;
 use super::mailbox::Mailbox;
 use super::tx::Transaction;
-use crate::inflight::Inflight;
+use lockgate_front::inflight::Inflight;
 use lockgate_model::Name;
 use std::collections::BTreeMap;
 

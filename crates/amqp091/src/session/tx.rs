@@ -5,8 +5,8 @@ use super::publish::PUBLISH;
 use super::slots::Mode;
 use super::{Connection, Reply};
 use crate::error::{Code, Fault};
-use crate::inflight::Span;
 use lockgate_front::Output;
+use lockgate_front::inflight::Span;
 use lockgate_model::{Name, Outcome, Request, Run, Step};
 use std::sync::Arc;
 
@@ -30,9 +30,8 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) fn settle(&mut self, span: Span, outcome: Outcome) {
-        let Span { lease, from, count, .. } = span;
+        self.steps.push(span.step(outcome));
         self.settled.push(span);
-        self.steps.push(Step::Settle { lease, from, count, outcome });
     }
 
     fn publish(&mut self, run: Run, bytes_max: u64) {

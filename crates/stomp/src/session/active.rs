@@ -5,18 +5,17 @@
 use super::ask::{LANE, Outcome, Steps, Then};
 use super::send::{Target, To, required};
 use super::subscribe::{Mode, Wish};
-use super::{Connection, settle};
+use super::{Connection, Span};
 use crate::destination::{Destination, active};
 use crate::error::{Fault, shown};
 use crate::header::number;
-use crate::inflight::Span;
 use crate::map::{self, active::ReplyTo};
 use crate::packet::{Frame, Version};
 use crate::selector::Selector;
 use lockgate_front::Output;
 use lockgate_model::{
-    Binding, Command, Destination as Way, Name, Outcome as Fate, QueueSpec, Request, Run,
-    RunBuilder, Step, Table, Value,
+    Binding, Destination as Way, Name, Outcome as Fate, QueueSpec, Request, Run, RunBuilder, Step,
+    Table, Value,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -357,16 +356,10 @@ impl Connection {
         }
         self.flush_settled(out);
         if steps.is_empty() && receipt.is_none() {
-            let settle = |span: Span| Command::Settle {
-                lease: span.lease,
-                from: span.from,
-                count: span.count,
-                outcome: Fate::Accept,
-            };
-            out.commands.extend(spans.drain(..).map(settle));
+            out.commands.extend(spans.drain(..).map(|span| span.settle(Fate::Accept)));
             return Ok(());
         }
-        steps.extend(spans.drain(..).map(|span| settle::step(span, Fate::Accept)));
+        steps.extend(spans.drain(..).map(|span| span.step(Fate::Accept)));
         let receipts = receipt.into_iter().collect();
         debug_assert_eq!(LANE.0, 0);
         self.ask(Request::Commit(steps), Then::Committed(receipts), out);

@@ -6,8 +6,8 @@
 //!  [tag] | user headers content-length: | [size] | empty line | body NUL
 //! ```
 
-use super::Connection;
 use super::subscribe::{Mode, Subscribed};
+use super::{Connection, Noted};
 use crate::destination::{self, active};
 use crate::encode::header;
 use crate::header::{Escapes, escape, put_number};
@@ -28,6 +28,7 @@ impl Connection {
         let handle = delivery.consumer.0;
         let Some(subscribed) = self.subscriptions.get(handle) else { return };
         let cumulative = subscribed.mode == Mode::Cumulative;
+        let held = Noted { holder: handle, cumulative };
         let reader = Reader {
             subscribed,
             session: &self.session,
@@ -43,7 +44,7 @@ impl Connection {
                 let Some(item) = delivery.run.items.get(at) else { break };
                 if map::active::selects(selector, delivery.run.head(item)) {
                     let lease = delivery.lease.map(|lease| (lease, n));
-                    let tag = self.inflight.hand_out_at(1, lease, handle, cumulative);
+                    let tag = self.inflight.hand_out_at(1, lease, held);
                     (one.first, one.stamp) = (at as u32, delivery.stamp.of(n, delivery.step));
                     self.layout.write(&one, &reader, tag, behind, &mut out.bytes);
                     if delivery.lease.is_some() {
@@ -57,7 +58,7 @@ impl Connection {
             }
         } else {
             let d = delivery;
-            let first = self.inflight.hand_out(d.count, d.lease, handle, cumulative);
+            let first = self.inflight.hand_out(d.count, d.lease, held);
             self.layout.write(d, &reader, first, behind, &mut out.bytes);
             if self.dialect == Dialect::ActiveMq && d.lease.is_some() {
                 self.active.hold(first, d.count, &d.run, d.first, d.step);

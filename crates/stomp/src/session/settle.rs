@@ -1,15 +1,14 @@
 //! ACK and NACK: settled by the tag in the message id, each alone or with all before it as
 //! the subscription wished. A receipt is told when what was settled is safe.
 
-use super::Connection;
 use super::ask::Then;
+use super::{Connection, Noted};
 use crate::error::{Fault, shown};
 use crate::header::number;
-use crate::inflight::Span;
 use crate::packet::{Command as Word, Frame, Version};
 use crate::settings::Dialect;
 use lockgate_front::Output;
-use lockgate_model::{Command, Outcome, Request, Step};
+use lockgate_model::{Outcome, Request};
 
 impl Connection {
     pub(super) fn acknowledge(&mut self, frame: &Frame<'_>, out: &mut Output) -> Result<(), Fault> {
@@ -25,10 +24,11 @@ impl Connection {
         };
         let mut taken = std::mem::take(&mut self.taken);
         let span = self.inflight.look(tag).copied();
-        let cumulative = span.is_some_and(|span| span.cumulative);
+        let cumulative = span.is_some_and(|span| span.note.cumulative);
         match (self.dialect, span) {
             (Dialect::ActiveMq, Some(span)) if cumulative && frame.command == Word::Ack => {
-                self.inflight.take_of(tag, span.holder, &mut taken)
+                let of = |held: &Noted| held.holder == span.note.holder;
+                self.inflight.take_of(tag, of, &mut taken)
             }
             (Dialect::ActiveMq, _) => self.inflight.take(tag, false, &mut taken),
             _ => self.inflight.take(tag, cumulative, &mut taken),
@@ -47,12 +47,12 @@ impl Connection {
             }
         } else if let Some(receipt) = receipt {
             self.flush_settled(out);
-            let steps = taken.drain(..).map(|span| step(span, outcome)).collect();
+            let steps = taken.drain(..).map(|span| span.step(outcome)).collect();
             self.ask(Request::Commit(steps), Then::Committed(vec![receipt]), out);
         } else {
             for span in taken.drain(..) {
                 if let Some((before, outcome)) = self.settling.add(span, outcome) {
-                    out.commands.push(command(before, outcome));
+                    out.commands.push(before.settle(outcome));
                 }
             }
         }
@@ -84,7 +84,7 @@ impl Connection {
         let span = self.inflight.look(tag);
         // A subscription may be over and its messages still in flight.
         let is_its = span.is_some_and(|span| {
-            self.subscriptions.get(span.holder).is_none_or(|sub| *sub.tag == *holder)
+            self.subscriptions.get(span.note.holder).is_none_or(|sub| *sub.tag == *holder)
         });
         if !is_its {
             let text = format!("unknown delivery tag {}\n", shown(tag.to_string().as_bytes()));
@@ -96,16 +96,7 @@ impl Connection {
     /// Hands over what was settled and held back to be joined.
     pub(super) fn flush_settled(&mut self, out: &mut Output) {
         if let Some((span, outcome)) = self.settling.take() {
-            out.commands.push(command(span, outcome));
+            out.commands.push(span.settle(outcome));
         }
     }
-}
-
-fn command(span: Span, outcome: Outcome) -> Command {
-    Command::Settle { lease: span.lease, from: span.from, count: span.count, outcome }
-}
-
-/// The same as a step of a transaction.
-pub(super) fn step(span: Span, outcome: Outcome) -> Step {
-    Step::Settle { lease: span.lease, from: span.from, count: span.count, outcome }
 }

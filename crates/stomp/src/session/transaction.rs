@@ -1,12 +1,10 @@
 //! Transactions: what is sent and settled in one waits until COMMIT, and goes to the engine
 //! as one request that is done whole or not at all. What is open at the end is void.
 
-use super::Connection;
 use super::ask::Then;
 use super::send::To;
-use super::settle::step;
+use super::{Connection, Span};
 use crate::error::{Fault, shown};
-use crate::inflight::Span;
 use crate::map::Sent;
 use crate::packet::Frame;
 use lockgate_front::Output;
@@ -118,7 +116,7 @@ impl Connection {
         open.actions += 1;
         for span in taken.drain(..) {
             open.settled.push(span);
-            open.steps.push(step(span, outcome));
+            open.steps.push(span.step(outcome));
         }
     }
 
